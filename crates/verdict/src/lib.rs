@@ -1,0 +1,3 @@
+//! The judge.
+#![no_std]
+extern crate alloc;
