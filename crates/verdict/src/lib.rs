@@ -1,3 +1,36 @@
-//! The judge.
-#![no_std]
+//! The judge of failgate: from what a proxy knows of an ended stream to a verdict.
+//!
+//! ```text
+//! attributes, log lines ──▶ Evidence ──▶ judge ──▶ Verdict ──▶ Record ──▶ JSON
+//!                                          │
+//!                flags, details, resets, transport, termination: tables, one fact a row
+//! ```
+//!
+//! The crate is pure: no I/O, no clock, no panic; whatever the evidence says, there is an answer, and what
+//! it does not know it keeps. It does not know proxy-wasm, files or screens.
+
+#![cfg_attr(not(test), no_std)]
+
 extern crate alloc;
+
+pub mod cause;
+pub mod cluster;
+pub mod details;
+pub mod evidence;
+pub mod flags;
+pub mod look;
+pub mod policy;
+pub mod record;
+pub mod settings;
+pub mod termination;
+pub mod terms;
+pub mod text;
+pub mod transport;
+
+mod judge;
+
+pub use cause::Cause;
+pub use evidence::Evidence;
+pub use flags::Flags;
+pub use judge::{Criteria, Verdict, judge};
+pub use record::Record;

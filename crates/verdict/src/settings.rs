@@ -1,0 +1,323 @@
+//! The configuration (`pluginConfig`): every setting once, and how a JSON text becomes settings.
+//!
+//! A diagnostic filter must never break traffic, so nothing here fails: what cannot be read is a
+//! [`Problem`] that names the key and the reason, and the default stands in its place.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::cause::Cause;
+use crate::judge::Criteria;
+use crate::text::bounded;
+
+/// All settings. The default is what an empty configuration means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The record as a line of the proxy's log.
+    pub log: Log,
+    /// Causes that are not reported.
+    pub ignore: Vec<Cause>,
+    /// gRPC statuses of an upstream that count as failures, 1 to 16; `None` means the default set.
+    pub grpc_statuses: Option<Vec<u32>>,
+}
+
+/// `log`: the record as a line of the proxy's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Is a line written at all?
+    pub enabled: bool,
+    /// At which level: one of [`LEVELS`].
+    pub level: &'static str,
+    /// Lines per second and VM, 1 to 10,000. Twice as many may come in one burst.
+    pub max_per_second: u64,
+}
+
+/// The levels of the proxy's log at which a line can be written. Istio hides those before `warn`.
+pub const LEVELS: &[&str] = &["debug", "info", "warn", "error"];
+
+impl Default for Settings {
+    fn default() -> Self {
+        let log = Log { enabled: true, level: "warn", max_per_second: 50 };
+        Self { log, ignore: Vec::new(), grpc_statuses: None }
+    }
+}
+
+/// One setting: a row of [`SETTINGS`].
+pub struct Setting {
+    /// Where it stands: keys between dots.
+    pub path: &'static str,
+    /// What it may be, and where it goes.
+    pub kind: Kind,
+    /// What it does.
+    pub says: &'static str,
+}
+
+/// What a setting may be, and the place in [`Settings`] that it goes to.
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean(fn(&mut Settings) -> &mut bool),
+    /// A whole number between the two, both included.
+    Integer(u64, u64, fn(&mut Settings) -> &mut u64),
+    /// One of these words.
+    Choice(&'static [&'static str], fn(&mut Settings) -> &mut &'static str),
+    /// A list of names of causes.
+    Causes(fn(&mut Settings) -> &mut Vec<Cause>),
+    /// A list of gRPC status numbers, 1 to 16.
+    GrpcStatuses(fn(&mut Settings) -> &mut Option<Vec<u32>>),
+}
+
+const fn setting(path: &'static str, kind: Kind, says: &'static str) -> Setting {
+    Setting { path, kind, says }
+}
+
+/// Every setting.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting("log.enabled",      Kind::Boolean(|s| &mut s.log.enabled),                  "write each record as a line of the proxy's log"),
+    setting("log.level",        Kind::Choice(LEVELS, |s| &mut s.log.level),             "the level of that line; Istio hides what is below `warn`"),
+    setting("log.maxPerSecond", Kind::Integer(1, 10_000, |s| &mut s.log.max_per_second), "lines per second and VM, in bursts of twice as many; the rest is counted in `suppressed`"),
+    setting("ignore",           Kind::Causes(|s| &mut s.ignore),                        "causes that are not reported"),
+    setting("grpcStatuses",     Kind::GrpcStatuses(|s| &mut s.grpc_statuses),           "gRPC statuses of an upstream that count as failures"),
+];
+
+/// A place in the configuration that could not be read as meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: keys between dots, list positions in brackets. Empty for the whole text.
+    pub path: String,
+    /// What is wrong there, and what was expected.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "the configuration" } else { &self.path };
+        write!(f, "{path}: {}", self.reason)
+    }
+}
+
+impl Settings {
+    /// Reads a configuration in JSON; an empty text is an empty one.
+    #[must_use]
+    pub fn parse(json: &[u8]) -> (Self, Vec<Problem>) {
+        let mut reading = Reading { settings: Self::default(), problems: Vec::new() };
+        if !json.trim_ascii().is_empty() {
+            match serde_json::from_slice(json) {
+                Ok(Value::Object(object)) => reading.object("", &object),
+                Ok(Value::Null) => {}
+                Ok(other) => reading.expected("", "an object", &other),
+                Err(error) => reading.problem("", format!("is not JSON: {error}")),
+            }
+        }
+        (reading.settings, reading.problems)
+    }
+
+    /// Which failures these settings count.
+    #[must_use]
+    pub fn criteria(&self) -> Criteria {
+        let own = self.grpc_statuses.as_ref();
+        own.map_or_else(Criteria::default, |own| Criteria::with_grpc_failures(own.iter().copied()))
+    }
+}
+
+struct Reading {
+    settings: Settings,
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    fn object(&mut self, prefix: &str, object: &Map<String, Value>) {
+        for (key, value) in object {
+            let path = format!("{prefix}{key}");
+            let group = format!("{path}.");
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.path == path) {
+                self.setting(setting, value);
+            } else if !SETTINGS.iter().any(|setting| setting.path.starts_with(&group)) {
+                self.problem(bounded(&path, 128), "unknown key".to_owned());
+            } else if let Value::Object(inner) = value {
+                self.object(&group, inner);
+            } else {
+                self.expected(&path, "an object", value);
+            }
+        }
+    }
+
+    fn setting(&mut self, setting: &Setting, value: &Value) {
+        let path = setting.path;
+        match (&setting.kind, value) {
+            (Kind::Boolean(place), Value::Bool(value)) => *place(&mut self.settings) = *value,
+            (Kind::Boolean(_), _) => self.expected(path, "true or false", value),
+            (Kind::Integer(least, most, place), _) => match value.as_u64() {
+                Some(number) if (*least..=*most).contains(&number) => {
+                    *place(&mut self.settings) = number;
+                }
+                _ => self.expected(path, &format!("a whole number from {least} to {most}"), value),
+            },
+            (Kind::Choice(words, place), _) => {
+                match words.iter().find(|word| value.as_str() == Some(word)) {
+                    Some(word) => *place(&mut self.settings) = word,
+                    None => self.expected(path, &format!("one of {}", words.join(", ")), value),
+                }
+            }
+            (Kind::Causes(place), Value::Array(list)) => {
+                let read = |value: &Value| value.as_str().and_then(Cause::named);
+                *place(&mut self.settings) = self.list(path, list, "the name of a cause", read);
+            }
+            (Kind::GrpcStatuses(place), Value::Array(list)) => {
+                let read = |value: &Value| {
+                    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+                    number.filter(|number| (1..=16).contains(number))
+                };
+                let statuses = self.list(path, list, "a gRPC status from 1 to 16", read);
+                // A list of nothing but mistakes must not switch the reports off.
+                if list.is_empty() || !statuses.is_empty() {
+                    *place(&mut self.settings) = Some(statuses);
+                }
+            }
+            (Kind::Causes(_) | Kind::GrpcStatuses(_), _) => self.expected(path, "a list", value),
+        }
+    }
+
+    /// The entries of a list that can be read; each other one is a problem of its own.
+    fn list<T>(
+        &mut self,
+        path: &str,
+        list: &[Value],
+        expected: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<T> {
+        let mut entries = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            match read(value) {
+                Some(entry) => entries.push(entry),
+                None => self.expected(&format!("{path}[{index}]"), expected, value),
+            }
+        }
+        entries
+    }
+
+    fn expected(&mut self, path: &str, expected: &str, value: &Value) {
+        let found = match value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => format!("{:?}", bounded(text, 64)),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+        };
+        self.problem(path, format!("must be {expected}, is {found}"));
+    }
+
+    fn problem(&mut self, path: &str, reason: String) {
+        self.problems.push(Problem { path: path.to_owned(), reason });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: &str) -> Vec<String> {
+        Settings::parse(json.as_bytes()).1.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let json = br#"{
+            "log": { "enabled": false, "level": "error", "maxPerSecond": 7 },
+            "ignore": ["client_disconnected", "client_reset"],
+            "grpcStatuses": [2, 14]
+        }"#;
+        let (settings, problems) = Settings::parse(json);
+        assert_eq!(problems, []);
+        assert_eq!(settings.log, Log { enabled: false, level: "error", max_per_second: 7 });
+        let ignored: Vec<&str> = settings.ignore.iter().map(|cause| cause.name()).collect();
+        assert_eq!(ignored, ["client_disconnected", "client_reset"]);
+        assert_eq!(settings.criteria(), Criteria::with_grpc_failures([2, 14]));
+    }
+
+    #[test]
+    fn no_configuration_is_the_default() {
+        for json in ["", " \n", "{}", "null"] {
+            assert_eq!(
+                Settings::parse(json.as_bytes()),
+                (Settings::default(), Vec::new()),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_mistake_is_named_and_the_other_settings_stand() {
+        let cases = [
+            ("{", "the configuration: is not JSON: EOF while parsing an object at line 1 column 1"),
+            ("[]", "the configuration: must be an object, is a list"),
+            (r#"{"log":true}"#, "log: must be an object, is true"),
+            (r#"{"log":{"enabled":"yes"}}"#, r#"log.enabled: must be true or false, is "yes""#),
+            (
+                r#"{"log":{"level":"loud"}}"#,
+                r#"log.level: must be one of debug, info, warn, error, is "loud""#,
+            ),
+            (
+                r#"{"log":{"maxPerSecond":0}}"#,
+                "log.maxPerSecond: must be a whole number from 1 to 10000, is 0",
+            ),
+            (
+                r#"{"log":{"maxPerSecond":1.5}}"#,
+                "log.maxPerSecond: must be a whole number from 1 to 10000, is 1.5",
+            ),
+            (
+                r#"{"log":{"maxPerSecond":-1}}"#,
+                "log.maxPerSecond: must be a whole number from 1 to 10000, is -1",
+            ),
+            (r#"{"log":{"enable":true}}"#, "log.enable: unknown key"),
+            (r#"{"logs":{}}"#, "logs: unknown key"),
+            (r#"{"ignore":"client_reset"}"#, r#"ignore: must be a list, is "client_reset""#),
+            (
+                r#"{"ignore":["client_rest"]}"#,
+                r#"ignore[0]: must be the name of a cause, is "client_rest""#,
+            ),
+            (
+                r#"{"grpcStatuses":[14,0]}"#,
+                "grpcStatuses[1]: must be a gRPC status from 1 to 16, is 0",
+            ),
+            (r#"{"grpcStatuses":{}}"#, "grpcStatuses: must be a list, is an object"),
+            (r#"{"grpcStatuses":null}"#, "grpcStatuses: must be a list, is null"),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(problems(json), [expected], "{json}");
+        }
+        let (settings, problems) = Settings::parse(
+            br#"{"log":{"level":"error","maxPerSecond":"x"},"ignore":[1,"client_reset"]}"#,
+        );
+        assert_eq!(problems.len(), 2);
+        assert_eq!(settings.log, Log { level: "error", ..Settings::default().log });
+        assert_eq!(settings.ignore.len(), 1);
+    }
+
+    #[test]
+    fn a_list_of_mistakes_does_not_switch_the_reports_off() {
+        let (settings, problems) = Settings::parse(br#"{"grpcStatuses":["UNAVAILABLE"]}"#);
+        assert_eq!(settings.grpc_statuses, None);
+        assert_eq!(problems.len(), 1);
+        assert_eq!(Settings::parse(br#"{"grpcStatuses":[]}"#).0.grpc_statuses, Some(Vec::new()));
+    }
+
+    #[test]
+    fn garbage_is_a_problem_and_nothing_worse() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(problems(&deep).len(), 1);
+        assert_eq!(Settings::parse(&[0xff, 0xfe, 0x00]).1.len(), 1);
+        let long = format!(
+            r#"{{"{}":1,"log":{{"level":"{}"}}}}"#,
+            "k".repeat(100_000),
+            "v".repeat(100_000)
+        );
+        assert!(problems(&long).iter().all(|problem| problem.len() < 300));
+    }
+}
