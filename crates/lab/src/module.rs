@@ -1,0 +1,171 @@
+//! The filter's Wasm module: cargo builds it, a post-link step leaves out what the filter never uses.
+//!
+//! The SDK exports every callback of the ABI, and Envoy enters the VM for each exported one on each
+//! request. A callback that is not exported costs nothing: Envoy's proxy-wasm host looks every
+//! callback up by name and skips the missing ones (only `proxy_on_memory_allocate` or `malloc` is
+//! required).
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use flate2::{Compression, write::GzEncoder};
+
+use crate::{Doing as _, Error, Result, lock, workspace};
+
+/// The module that Envoy loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Where it is: `target/failgate.wasm`.
+    pub path: PathBuf,
+    /// Its size.
+    pub raw_bytes: usize,
+    /// Its size as a registry or a ConfigMap would carry it: gzip, best compression.
+    pub gzip_bytes: usize,
+}
+
+/// Builds the module and returns it; `progress` hears what takes time.
+///
+/// Safe to call from many threads and processes at once, and done once per process: later calls
+/// return the first result. The file is written only when its content changes.
+///
+/// # Errors
+/// When the Wasm target cannot be added, cargo fails (its own words are on stderr), or the module
+/// lacks an export of [`EXPORTS`].
+pub fn build(progress: &dyn Fn(&str)) -> Result<Module> {
+    static BUILT: Mutex<Option<Module>> = Mutex::new(None);
+    let mut built = lock(&BUILT);
+    if let Some(module) = built.as_ref() {
+        return Ok(module.clone());
+    }
+    let target = workspace().join("target");
+    let _lock = exclusive(&target.join("failgate.lock"))?;
+    add_wasm_target(progress)?;
+    let compiled = compile(&target)?;
+    let bytes = fs::read(&compiled).doing(|| format!("reading {}", compiled.display()))?;
+    let linked = link(&bytes)?;
+    let path = target.join("failgate.wasm");
+    replace(&path, &linked)?;
+    let module = Module { path, raw_bytes: linked.len(), gzip_bytes: gzip_size(&linked)? };
+    *built = Some(module.clone());
+    Ok(module)
+}
+
+/// What the module exports, with the reason. Everything else that the SDK exports is left out, so a
+/// filter that starts to use another callback must add its row here.
+#[rustfmt::skip]
+pub const EXPORTS: &[(&str, &str)] = &[
+    ("memory",                      "the host reads and writes through it"),
+    ("_initialize",                 "runs the SDK's set-up: log level, the root context's constructor"),
+    ("proxy_abi_version_0_2_1",     "names the ABI; without it the module is rejected"),
+    ("proxy_on_memory_allocate",    "the host's way to hand over a value; without it the module is rejected"),
+    ("proxy_on_context_create",     "makes the root context and one context per stream"),
+    ("proxy_on_vm_start",           "the SDK's contract; costs nothing per request"),
+    ("proxy_on_configure",          "reads the plugin's configuration"),
+    ("proxy_on_log",                "the stream has ended: the one callback that judges"),
+    ("proxy_on_delete",             "frees the stream's context; without it every stream leaks"),
+];
+
+/// An exclusive lock over processes and threads, held until the file is dropped.
+pub(crate) fn exclusive(path: &Path) -> Result<File> {
+    let doing = || format!("locking {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(doing)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(path).doing(doing)?;
+    file.lock().doing(doing)?;
+    Ok(file)
+}
+
+const TARGET: &str = "wasm32-wasip1";
+
+/// The program that the environment names, as cargo does for its children, else the one on PATH.
+fn program(variable: &str, name: &str) -> Command {
+    Command::new(env::var_os(variable).unwrap_or_else(|| name.into()))
+}
+
+fn add_wasm_target(progress: &dyn Fn(&str)) -> Result<()> {
+    let output = program("RUSTC", "rustc")
+        .args(["--print", "sysroot"])
+        .current_dir(workspace())
+        .output()
+        .doing(|| "asking rustc for its sysroot".to_owned())?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
+        return Ok(());
+    }
+    progress(&format!("adding the Rust target {TARGET}…"));
+    let status = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .current_dir(workspace())
+        .stdout(Stdio::null())
+        .status()
+        .doing(|| format!("adding the Rust target {TARGET} with rustup"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::new(format!("adding the Rust target {TARGET}"), format!("rustup: {status}")))
+    }
+}
+
+fn compile(target: &Path) -> Result<PathBuf> {
+    let status = program("CARGO", "cargo")
+        .args(["build", "--release", "--locked", "--package", "failgate", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .doing(|| "building the module with cargo".to_owned())?;
+    if !status.success() {
+        return Err(Error::new("building the module", format!("cargo: {status}")));
+    }
+    Ok(target.join(TARGET).join("release/failgate.wasm"))
+}
+
+/// The post-link step: [`EXPORTS`] and what they reach, and no section that only a debugger reads.
+fn link(compiled: &[u8]) -> Result<Vec<u8>> {
+    let mut module = walrus::ModuleConfig::new()
+        .generate_name_section(false)
+        .generate_producers_section(false)
+        .parse(compiled)
+        .doing(|| "reading the compiled module".to_owned())?;
+    for (name, reason) in EXPORTS {
+        if !module.exports.iter().any(|export| export.name == *name) {
+            let reason = format!("the export {name} is missing ({reason})");
+            return Err(Error::new("linking the module", reason));
+        }
+    }
+    let unused = module.exports.iter();
+    let unused = unused.filter(|export| EXPORTS.iter().all(|(name, _)| export.name != *name));
+    for export in unused.map(walrus::Export::id).collect::<Vec<_>>() {
+        module.exports.delete(export);
+    }
+    let custom: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
+    for section in custom {
+        module.customs.delete(section);
+    }
+    walrus::passes::gc::run(&mut module);
+    Ok(module.emit_wasm())
+}
+
+/// Writes through a temporary name, so that no reader ever sees half a module; leaves a file with the
+/// same content alone, so that its time tells when the module last changed.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let fresh = path.with_extension("wasm.new");
+    fs::write(&fresh, content).doing(|| format!("writing {}", fresh.display()))?;
+    fs::rename(&fresh, path).doing(|| format!("renaming {} to {}", fresh.display(), path.display()))
+}
+
+fn gzip_size(content: &[u8]) -> Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let packed = encoder.write_all(content).and_then(|()| encoder.finish());
+    Ok(packed.doing(|| "compressing the module".to_owned())?.len())
+}

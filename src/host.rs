@@ -1,0 +1,203 @@
+//! Calls into the proxy that cannot fail: what the proxy does not give is an absent fact.
+//!
+//! The SDK's own wrappers panic on any status that they do not expect (a restricted capability, an
+//! attribute that is null), and a panic in a callback turns the user's request into a 503. So the few
+//! calls that the filter needs are made here, with the one `unsafe` of the project. The functions are
+//! those of the Proxy-Wasm ABI 0.2.1; every pointer that comes back was allocated by this module's own
+//! `proxy_on_memory_allocate`, which the SDK exports.
+
+#![expect(unsafe_code, reason = "the SDK's wrappers of these calls panic")]
+
+use std::ptr::null_mut;
+
+/// Levels of the proxy's log, in the ABI's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Level {
+    Debug = 1,
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+const OK: u32 = 0;
+const REQUEST_HEADERS: u32 = 0;
+const RESPONSE_HEADERS: u32 = 2;
+const PLUGIN_CONFIGURATION: u32 = 7;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        bytes: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        size: usize,
+        cas: u32,
+    ) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+}
+
+/// Makes a call that hands out bytes. `None` when it fails; empty bytes come back as a null pointer.
+fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (null_mut(), 0);
+    if call(&raw mut data, &raw mut size) != OK {
+        return None;
+    }
+    if data.is_null() {
+        return Some(Vec::new());
+    }
+    // SAFETY: the proxy got this memory from `proxy_on_memory_allocate(size)`, which leaks a boxed slice
+    // of exactly `size` bytes from this module's allocator, and it keeps no pointer to it.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// An attribute of the current stream, named by segments between dots. `None` when it is absent or empty.
+pub fn attribute(name: &str) -> Option<Vec<u8>> {
+    // The ABI separates the segments with NUL bytes.
+    let path: Vec<u8> = name.bytes().map(|byte| if byte == b'.' { 0 } else { byte }).collect();
+    let value = received(|data, size| {
+        // SAFETY: `path` outlives the call; `data` and `size` are valid for writes.
+        unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }
+    });
+    value.filter(|value| !value.is_empty())
+}
+
+/// A text attribute; bytes that are no UTF-8 are replaced.
+pub fn text(name: &str) -> Option<String> {
+    attribute(name).map(lossy)
+}
+
+/// A number, a duration or a time (nanoseconds): eight bytes, little-endian.
+pub fn number(name: &str) -> Option<i64> {
+    let bytes = attribute(name)?;
+    bytes.first_chunk::<8>().map(|bytes| i64::from_le_bytes(*bytes))
+}
+
+/// A number that cannot be negative.
+pub fn unsigned(name: &str) -> Option<u64> {
+    number(name).and_then(|number| u64::try_from(number).ok())
+}
+
+/// A request header; bytes that are no UTF-8 are replaced.
+pub fn request_header(name: &str) -> Option<String> {
+    let value = received(|data, size| {
+        // SAFETY: `name` outlives the call; `data` and `size` are valid for writes.
+        unsafe {
+            proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), data, size)
+        }
+    });
+    value.map(lossy)
+}
+
+/// The response headers of the current stream, all in one call.
+pub fn response_headers() -> Headers {
+    let pairs = received(|data, size| {
+        // SAFETY: `data` and `size` are valid for writes.
+        unsafe { proxy_get_header_map_pairs(RESPONSE_HEADERS, data, size) }
+    });
+    Headers(pairs.unwrap_or_default())
+}
+
+/// Headers as the ABI packs them: the count, then each pair's two lengths, then each pair's two texts
+/// with a NUL behind each; numbers are 32-bit little-endian.
+pub struct Headers(Vec<u8>);
+
+impl Headers {
+    /// The first header of that name (lower case).
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        let count = usize::try_from(length(&self.0, 0)?).ok()?;
+        let mut at = count.checked_mul(8)?.checked_add(4)?;
+        for pair in 0..count {
+            let key_size = length(&self.0, 4 + pair * 8)? as usize;
+            let value_size = length(&self.0, 8 + pair * 8)? as usize;
+            let value_at = at.checked_add(key_size)?.checked_add(1)?;
+            if self.0.get(at..value_at - 1)? == name.as_bytes() {
+                return self.0.get(value_at..value_at.checked_add(value_size)?);
+            }
+            at = value_at.checked_add(value_size)?.checked_add(1)?;
+        }
+        None
+    }
+}
+
+fn length(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// The plugin's configuration; empty when there is none.
+pub fn configuration(size: usize) -> Vec<u8> {
+    if size == 0 {
+        return Vec::new();
+    }
+    let bytes = received(|data, received_size| {
+        // SAFETY: `data` and `received_size` are valid for writes.
+        unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, received_size) }
+    });
+    bytes.unwrap_or_default()
+}
+
+/// Puts a value where every VM of this plugin sees it. Returns false if that very value was there.
+pub fn share(key: &str, value: &[u8]) -> bool {
+    let mut cas = 0;
+    let before = received(|data, size| {
+        // SAFETY: `key` outlives the call; the three results are valid for writes.
+        unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) }
+    });
+    if before.as_deref() == Some(value) {
+        return false;
+    }
+    // SAFETY: `key` and `value` outlive the call. Another VM that was faster makes it fail.
+    let status =
+        unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) };
+    status == OK
+}
+
+/// Now, in nanoseconds since 1970; 0 if the proxy does not say.
+pub fn now() -> u64 {
+    let mut time = 0;
+    // SAFETY: `time` is valid for writes.
+    unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
+    time
+}
+
+/// Writes a line to the proxy's log.
+pub fn log(level: Level, message: &str) {
+    // SAFETY: `message` outlives the call.
+    unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
+}
