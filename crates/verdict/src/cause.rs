@@ -4,7 +4,6 @@
 //! reached the application, the RFC 9209 error type, and what to look at first. What decides for a cause
 //! stands in the tables of evidence (`details`, `resets`, `transport`, `termination`, `flags`).
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
