@@ -1,2 +1,69 @@
 //! `cargo xtask`: the project's own commands.
-fn main() {}
+
+mod demo;
+
+use std::process::ExitCode;
+
+use failgate_lab::hop::{Hop, Mount};
+use failgate_lab::records;
+use failgate_lab::scenario::ONE_HOP;
+use failgate_lab::{Error, Result, envoy, module};
+
+const USAGE: &str = "\
+cargo xtask build          build the module: target/failgate.wasm
+cargo xtask demo [--keep]  provoke failures in a real Envoy and print their diagnoses;
+                           --keep leaves Envoy running, to be tried with curl
+cargo xtask record         write down the records that the end-to-end tests compare with";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["build"] => build().map(|()| true),
+        ["demo"] => demo::run(false),
+        ["demo", "--keep"] => demo::run(true),
+        ["record"] => record().map(|()| true),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        other => {
+            Err(Error::new("reading the command line", format!("{other:?} is none of\n{USAGE}")))
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says on stderr what takes time.
+fn progress(what: &str) {
+    eprintln!("  {what}");
+}
+
+fn build() -> Result<()> {
+    let module = module::build(&progress)?;
+    println!(
+        "{}: {} bytes, {} gzipped",
+        module.path.display(),
+        module.raw_bytes,
+        module.gzip_bytes
+    );
+    Ok(())
+}
+
+fn record() -> Result<()> {
+    let module = module::build(&progress)?;
+    let envoy = envoy::find(&progress)?;
+    let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
+    for scenario in ONE_HOP {
+        progress(scenario.name);
+        records::write("one-hop", scenario.name, &records::of(&scenario.play(&hop)?))?;
+    }
+    hop.mock.check()
+}

@@ -6,13 +6,17 @@
 //! waits with deadlines and stops when it is dropped.
 
 pub mod client;
+pub mod config;
 pub mod envoy;
+pub mod hop;
 pub mod lines;
 pub mod mock;
 pub mod module;
 pub mod peers;
 mod process;
 pub mod proxy;
+pub mod records;
+pub mod scenario;
 mod wire;
 
 use std::fmt;

@@ -226,18 +226,23 @@ impl Proxy {
         Ok(self.dump_log())
     }
 
-    /// Keeps Envoy running until it ends by itself or the user presses Ctrl-C.
+    /// Keeps Envoy running until it ends by itself or the user presses Ctrl-C, and shows `show` each line
+    /// that it logs meanwhile.
     ///
     /// # Errors
     /// When the interrupt cannot be listened for.
-    pub fn wait(mut self) -> Result<()> {
+    pub fn wait(&mut self, show: impl Fn(&str)) -> Result<()> {
         let doing = || "waiting for Ctrl-C".to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.doing(doing)?.block_on(async {
             let interrupt = tokio::signal::ctrl_c();
+            let mut shown = self.log.all().len();
             let ended = async {
                 while self.process.exited().is_none() {
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                    let lines = self.log.all();
+                    lines.iter().skip(shown).for_each(|line| show(line));
+                    shown = lines.len();
                 }
             };
             tokio::select! {

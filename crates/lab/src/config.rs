@@ -1,0 +1,184 @@
+//! Pieces of an Envoy configuration, as Istio shapes them, in JSON.
+//!
+//! Each function makes one thing that Envoy has a name for. What a scenario needs beyond that it sets on
+//! the result.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// Sets members of an object, in place: `with(cluster, json!({"connect_timeout": "1s"}))`.
+#[must_use]
+pub fn with(mut object: Value, members: Value) -> Value {
+    if let (Value::Object(object), Value::Object(members)) = (&mut object, members) {
+        object.extend(members);
+    }
+    object
+}
+
+/// A message of a type that Envoy finds by its name.
+#[must_use]
+pub fn typed(kind: &str, members: Value) -> Value {
+    with(json!({ "@type": format!("type.googleapis.com/envoy.{kind}") }), members)
+}
+
+/// A named extension.
+#[must_use]
+pub fn extension(name: &str, kind: &str, members: Value) -> Value {
+    json!({ "name": name, "typed_config": typed(kind, members) })
+}
+
+fn socket(port: u16) -> Value {
+    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
+}
+
+/// A cluster over HTTP/1.1 with these endpoints on loopback, and Istio's connect timeout of 10 s.
+#[must_use]
+pub fn cluster(name: &str, ports: &[u16]) -> Value {
+    let endpoints: Vec<_> =
+        ports.iter().map(|port| json!({ "endpoint": { "address": socket(*port) } })).collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "10s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": endpoints }] },
+        // Istio switches the panic mode off, in which Envoy uses endpoints that it knows to be bad.
+        "common_lb_config": { "healthy_panic_threshold": { "value": 0 } },
+    })
+}
+
+/// Outlier detection as a DestinationRule writes it: five errors in a row, all endpoints may go.
+#[must_use]
+pub fn outlier_detection() -> Value {
+    json!({
+        "consecutive_5xx": 5,
+        "enforcing_consecutive_5xx": 100,
+        "base_ejection_time": "30s",
+        "max_ejection_percent": 100,
+        "enforcing_success_rate": 0,
+    })
+}
+
+/// Circuit breaker limits of a cluster.
+#[must_use]
+pub fn limits(thresholds: Value) -> Value {
+    json!({ "thresholds": [thresholds] })
+}
+
+/// Istio's default retries.
+#[must_use]
+pub fn retries() -> Value {
+    json!({
+        "retry_on": "connect-failure,refused-stream,unavailable,cancelled",
+        "num_retries": 2,
+        "retry_back_off": { "base_interval": "0.01s" },
+    })
+}
+
+/// A route for a path's beginning, which is taken off before the request goes to the cluster.
+#[must_use]
+pub fn route(name: &str, prefix: &str, cluster: &str) -> Value {
+    json!({
+        "name": name,
+        "match": { "path_separated_prefix": prefix },
+        "route": {
+            "cluster": cluster,
+            "timeout": "60s",
+            "regex_rewrite": {
+                "pattern": { "regex": format!("^{prefix}/?") },
+                "substitution": "/",
+            },
+        },
+    })
+}
+
+/// The module's configuration in a Wasm plugin: a file, what `pluginConfig` holds, and a root id.
+#[must_use]
+pub fn plugin(module: &Path, configuration: &str) -> Value {
+    json!({
+        "name": "failgate",
+        "root_id": "failgate",
+        "failure_policy": "FAIL_OPEN",
+        "vm_config": {
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": { "local": { "filename": module } },
+        },
+        "configuration": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": configuration,
+        },
+    })
+}
+
+/// The module as an HTTP filter.
+#[must_use]
+pub fn wasm_filter(plugin: &Value) -> Value {
+    extension("failgate", "extensions.filters.http.wasm.v3.Wasm", json!({ "config": plugin }))
+}
+
+/// The module as an access logger.
+#[must_use]
+pub fn wasm_access_logger(plugin: &Value) -> Value {
+    let kind = "extensions.access_loggers.wasm.v3.WasmAccessLog";
+    extension("failgate", kind, json!({ "config": plugin }))
+}
+
+/// The router, which every chain of HTTP filters ends with.
+#[must_use]
+pub fn router() -> Value {
+    extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", json!({}))
+}
+
+/// An access log on stderr, among the lines of Envoy's own log.
+#[must_use]
+pub fn access_log(format: &str) -> Value {
+    let format = json!({ "log_format": { "text_format_source": { "inline_string": format } } });
+    extension("stderr", "extensions.access_loggers.stream.v3.StderrAccessLog", format)
+}
+
+/// An HTTP connection manager with these routes for every host, and these filters before the router.
+#[must_use]
+pub fn http(routes: &[Value], filters: &[Value]) -> Value {
+    let mut filters = filters.to_vec();
+    filters.push(router());
+    json!({
+        "stat_prefix": "http",
+        "generate_request_id": true,
+        // A caller's own request id is kept, so that its records can be found.
+        "preserve_external_request_id": true,
+        "route_config": {
+            "name": "routes",
+            // A route may lead to a cluster that does not exist, as it may in a mesh.
+            "validate_clusters": false,
+            "virtual_hosts": [{ "name": "every-host", "domains": ["*"], "routes": routes }],
+        },
+        "upgrade_configs": [{ "upgrade_type": "websocket" }],
+        "http_filters": filters,
+    })
+}
+
+/// A listener on a free port with one connection manager; `direction` is `INBOUND`, `OUTBOUND` or
+/// `UNSPECIFIED`.
+#[must_use]
+pub fn listener(name: &str, direction: &str, http: Value) -> Value {
+    let kind = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    json!({
+        "name": name,
+        "traffic_direction": direction,
+        "address": socket(0),
+        "filter_chains": [{ "filters": [extension("http", kind, http)] }],
+    })
+}
+
+/// A bootstrap of these listeners and clusters, with a node as Istio names a sidecar of `app` in the
+/// namespace `default`.
+#[must_use]
+pub fn bootstrap(app: &str, listeners: &[Value], clusters: &[Value]) -> Value {
+    json!({
+        "node": {
+            "id": format!("sidecar~127.0.0.1~{app}-0.default~default.svc.cluster.local"),
+            "cluster": format!("{app}.default"),
+        },
+        "static_resources": { "listeners": listeners, "clusters": clusters },
+    })
+}

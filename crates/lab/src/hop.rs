@@ -1,0 +1,342 @@
+//! One hop: a caller, one Envoy as a client's sidecar, and behind it a server that fails on purpose.
+//!
+//! Every way to fail has a path of its own, so that a scenario disturbs no other and a person can try one
+//! with curl. The clusters are named as Istio names a mesh's.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::{Request, Response};
+use crate::config::{
+    access_log, bootstrap, cluster, extension, http, limits, listener, outlier_detection, plugin,
+    retries, route, typed, wasm_access_logger, wasm_filter, with,
+};
+use crate::envoy::Envoy;
+use crate::mock::{ENDPOINTS, Mock};
+use crate::module::Module;
+use crate::peers::{BlackHole, RawServer, Refused};
+use crate::proxy::{Options, Proxy};
+use crate::{Error, Result, lines, wait_until};
+
+/// How long anything may take that is expected to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the access log's lines begin with.
+const STREAM_ENDED: &str = "stream ended ";
+
+/// The access log: one line a stream, with the request id that a scenario gave it.
+const ACCESS_LOG: &str = "stream ended id=%REQ(X-REQUEST-ID)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n";
+
+/// How the module is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// As an HTTP filter.
+    Filter,
+    /// As an access logger of the HTTP connection manager.
+    AccessLogger,
+}
+
+/// A running hop. Everything stops when it is dropped.
+#[derive(Debug)]
+pub struct Hop {
+    /// The proxy.
+    pub proxy: Proxy,
+    /// The server behind it.
+    pub mock: Mock,
+    port: u16,
+    /// Addresses whose ports change from run to run, and what they are called instead.
+    names: Vec<(String, &'static str)>,
+    _black_hole: BlackHole,
+    _refused: Refused,
+    _plain: RawServer,
+}
+
+impl Hop {
+    /// Starts the server, its unreachable neighbours and the proxy; `configuration` is the plugin's.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        configuration: &str,
+    ) -> Result<Self> {
+        let mock = Mock::start()?;
+        let black_hole = BlackHole::open()?;
+        let refused = Refused::open()?;
+        let plain = RawServer::answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")?;
+        let ports = Ports {
+            mock: mock.port(),
+            black_hole: black_hole.port(),
+            refused: refused.port(),
+            plain: plain.port(),
+        };
+        let plugin = plugin(&module.path, configuration);
+        let bootstrap = bootstrap("client", &[outbound(mount, &plugin)], &clusters(ports));
+        let proxy = Proxy::start(envoy, &bootstrap, &Options::default())?;
+        let names = [
+            (ports.mock, "mock"),
+            (ports.black_hole, "black-hole"),
+            (ports.refused, "refused"),
+            (ports.plain, "plain-text"),
+        ];
+        let names = names.map(|(port, name)| (format!("127.0.0.1:{port}"), name)).to_vec();
+        let port = proxy.port("outbound")?;
+        Ok(Self {
+            proxy,
+            mock,
+            port,
+            names,
+            _black_hole: black_hole,
+            _refused: refused,
+            _plain: plain,
+        })
+    }
+
+    /// The port that callers use.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A GET request with a request id, by which its record is found.
+    #[must_use]
+    pub fn get(&self, id: &str, path: &str) -> Request {
+        Request::get(path).header("x-request-id", id)
+    }
+
+    /// Sends it and reads the response to its end.
+    ///
+    /// # Errors
+    /// When the proxy is not there, or what comes back is not HTTP.
+    pub fn send(&self, id: &str, path: &str) -> Result<Response> {
+        self.get(id, path).send(self.port)
+    }
+
+    /// Waits until a counter or gauge of the proxy has reached `value`.
+    ///
+    /// # Errors
+    /// When it has not in time.
+    pub fn wait_for_stat(&self, name: &str, value: u64) -> Result<()> {
+        let reached = || self.proxy.stat(name).is_ok_and(|now| now >= value);
+        wait_until(PATIENCE, &format!("{name} to reach {value}"), reached)
+    }
+
+    /// The record of the request with that id; `None` when its stream has ended without one.
+    ///
+    /// # Errors
+    /// When the stream does not end, or there are two records of it.
+    pub fn record(&self, id: &str) -> Result<Option<Value>> {
+        let mut records = self.records(|line| line.contains(&format!("id={id} ")))?;
+        records.retain(|record| record.get("request_id").is_some_and(|own| own == id));
+        match records.as_slice() {
+            [] => Ok(None),
+            [record] => Ok(Some(self.normal(record.clone()))),
+            more => Err(Error::new(format!("reading the record of {id}"), format!("{more:?}"))),
+        }
+    }
+
+    /// The record of a request that has no id, of which the access log says `says`.
+    ///
+    /// # Errors
+    /// When the stream does not end, or there is not exactly one such record.
+    pub fn record_without_id(&self, says: &str) -> Result<Value> {
+        let mut records = self.records(|line| line.contains(" id=- ") && line.contains(says))?;
+        records.retain(|record| record.get("response_code_details").is_some_and(|own| own == says));
+        match records.as_slice() {
+            [record] => Ok(self.normal(record.clone())),
+            other => Err(Error::new(format!("reading the record of {says}"), format!("{other:?}"))),
+        }
+    }
+
+    /// The records that were written before the access log's line that `ends` accepts. The access log
+    /// goes to Envoy's log, after all that the module had to say of the same stream.
+    fn records(&self, ends: impl Fn(&str) -> bool) -> Result<Vec<Value>> {
+        let ends = |line: &str| line.starts_with(STREAM_ENDED) && ends(line);
+        self.proxy.log().wait_for(PATIENCE, ends)?;
+        let lines = self.proxy.log().all();
+        let before = lines.iter().take_while(|line| !ends(line));
+        before.filter_map(|line| lines::record(line).transpose()).collect()
+    }
+
+    /// Keeps everything running until the user presses Ctrl-C, and prints what the proxy logs meanwhile.
+    ///
+    /// # Errors
+    /// When the interrupt cannot be listened for.
+    pub fn follow(mut self) -> Result<()> {
+        self.proxy.wait(|line| println!("{line}"))
+    }
+
+    /// A record whose volatile facts are replaced by what they stand for.
+    #[must_use]
+    pub fn normal(&self, mut record: Value) -> Value {
+        normalise(&mut record, &self.names);
+        for (key, stands_for) in [("time", json!("TIME")), ("duration_ms", json!(0))] {
+            if let Some(fact) = record.get_mut(key) {
+                *fact = stands_for;
+            }
+        }
+        record
+    }
+}
+
+fn normalise(value: &mut Value, names: &[(String, &'static str)]) {
+    match value {
+        Value::String(text) => {
+            for (address, name) in names {
+                *text = text.replace(address, name);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| normalise(value, names)),
+        Value::Object(object) => object.values_mut().for_each(|value| normalise(value, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn outbound(mount: Mount, plugin: &Value) -> Value {
+    let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], Vec::new());
+    match mount {
+        // Where Istio puts a WasmPlugin: behind its own authorization, before fault injection.
+        Mount::Filter => filters.push(wasm_filter(plugin)),
+        Mount::AccessLogger => loggers.push(wasm_access_logger(plugin)),
+    }
+    filters.push(extension(FAULT, "extensions.filters.http.fault.v3.HTTPFault", json!({})));
+    loggers.push(access_log(ACCESS_LOG));
+    let http = with(http(&routes(), &filters), json!({ "access_log": loggers }));
+    listener("outbound", "OUTBOUND", http)
+}
+
+const FAULT: &str = "envoy.filters.http.fault";
+const RATE_LIMIT: &str = "envoy.filters.http.local_ratelimit";
+
+/// An AuthorizationPolicy as Istio turns it into a policy of Envoy's.
+fn rbac() -> Value {
+    let denied = json!({
+        "permissions": [{ "url_path": { "path": { "prefix": "/denied" } } }],
+        "principals": [{ "any": true }],
+    });
+    let rules =
+        json!({ "action": "DENY", "policies": { "ns[default]-policy[deny]-rule[0]": denied } });
+    extension(
+        "envoy.filters.http.rbac",
+        "extensions.filters.http.rbac.v3.RBAC",
+        json!({ "rules": rules }),
+    )
+}
+
+fn rate_limit() -> Value {
+    let kind = "extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+    extension(RATE_LIMIT, kind, json!({ "stat_prefix": "local" }))
+}
+
+/// One request an hour.
+fn one_request() -> Value {
+    let all = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
+    typed(
+        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        json!({
+            "stat_prefix": "local",
+            "token_bucket": { "max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "3600s" },
+            "filter_enabled": all,
+            "filter_enforced": all,
+        }),
+    )
+}
+
+/// The name that Istio gives to the cluster of port 8080 of a service in the namespace `default`.
+fn service(name: &str) -> String {
+    format!("outbound|8080||{name}.default.svc.cluster.local")
+}
+
+fn routes() -> Vec<Value> {
+    let to = |name: &str| route("default", &format!("/{name}"), &service(name));
+    let action = |mut route: Value, members: Value| {
+        if let Some(action) = route.get_mut("route") {
+            *action = with(action.take(), members);
+        }
+        route
+    };
+    let direct = |name: &str, prefix: &str, status: u16| {
+        json!({
+            "name": name,
+            "match": { "path_separated_prefix": prefix },
+            "direct_response": { "status": status },
+        })
+    };
+    let mut routes = vec![
+        to("full-pool"),
+        to("max-requests"),
+        to("ejected"),
+        action(to("black-hole"), json!({ "retry_policy": retries() })),
+        action(to("refused"), json!({ "retry_policy": retries() })),
+        to("empty"),
+        to("tls-to-plain-text"),
+        action(route("default", "/slow", &service("mock-server")), json!({ "timeout": "0.2s" })),
+        action(
+            route("default", "/per-try-timeout", &service("mock-server")),
+            json!({ "retry_policy": with(retries(), json!({ "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.1s" })) }),
+        ),
+        route("default", "/no-cluster", "outbound|8080|v9|mock-server.default.svc.cluster.local"),
+        with(
+            route("default", "/fault", &service("mock-server")),
+            json!({ "typed_per_filter_config": { FAULT: typed("extensions.filters.http.fault.v3.HTTPFault", json!({
+                "abort": { "http_status": 503, "percentage": { "numerator": 100 } },
+            })) } }),
+        ),
+        with(
+            route("default", "/rate-limited", &service("mock-server")),
+            json!({ "typed_per_filter_config": { RATE_LIMIT: one_request() } }),
+        ),
+        direct("maintenance", "/direct-response", 503),
+        // What Istio answers to a request for an unknown host under REGISTRY_ONLY.
+        direct("block_all", "/blocked", 502),
+    ];
+    // The server's own endpoints; nothing else has a route.
+    for (endpoint, _) in ENDPOINTS {
+        let name = endpoint.split('/').nth(1).unwrap_or_default();
+        routes.push(json!({
+            "name": "default",
+            "match": { "path_separated_prefix": format!("/{name}") },
+            "route": { "cluster": service("mock-server"), "timeout": "60s" },
+        }));
+    }
+    routes
+}
+
+fn clusters(ports: Ports) -> Vec<Value> {
+    let to = |name: &str, port: u16| cluster(&service(name), &[port]);
+    let ejecting = || json!({ "outlier_detection": outlier_detection() });
+    let tls = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", json!({}));
+    vec![
+        to("mock-server", ports.mock),
+        with(
+            to("full-pool", ports.mock),
+            json!({ "circuit_breakers": limits(json!({ "max_connections": 1, "max_pending_requests": 1 })) }),
+        ),
+        with(
+            to("max-requests", ports.mock),
+            json!({ "circuit_breakers": limits(json!({ "max_requests": 1 })) }),
+        ),
+        with(to("ejected", ports.mock), ejecting()),
+        with(
+            with(to("black-hole", ports.black_hole), ejecting()),
+            json!({ "connect_timeout": "0.2s" }),
+        ),
+        with(to("refused", ports.refused), ejecting()),
+        cluster(&service("empty"), &[]),
+        with(
+            to("tls-to-plain-text", ports.plain),
+            json!({ "transport_socket": { "name": "tls", "typed_config": tls } }),
+        ),
+    ]
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    mock: u16,
+    black_hole: u16,
+    refused: u16,
+    plain: u16,
+}

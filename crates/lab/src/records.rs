@@ -1,0 +1,79 @@
+//! Whole records as they must come out, kept as files: `records/WORLD/SCENARIO.json`.
+//!
+//! The files are written from a real Envoy by `cargo xtask record`, read by people, and compared by the
+//! end-to-end tests. They are the corpus of what the filter has been seen to say.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::scenario::Outcome;
+use crate::{Doing as _, Error, Result, workspace};
+
+/// The file of a scenario.
+#[must_use]
+pub fn path(world: &str, scenario: &str) -> PathBuf {
+    workspace().join("crates/lab/records").join(world).join(format!("{scenario}.json"))
+}
+
+/// The records of the outcomes, in order.
+#[must_use]
+pub fn of(outcomes: &[Outcome]) -> Vec<Value> {
+    outcomes.iter().filter_map(|outcome| outcome.record.clone()).collect()
+}
+
+/// What a scenario must come to; a scenario without failures has no file.
+///
+/// # Errors
+/// When the file is not a list in JSON.
+pub fn expected(world: &str, scenario: &str) -> Result<Vec<Value>> {
+    let path = path(world, scenario);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let doing = || format!("reading {}", path.display());
+    serde_json::from_str(&fs::read_to_string(&path).doing(doing)?).doing(doing)
+}
+
+/// Writes down what a scenario came to.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(world: &str, scenario: &str, records: &[Value]) -> Result<()> {
+    let path = path(world, scenario);
+    let doing = || format!("writing {}", path.display());
+    if records.is_empty() {
+        return match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing(doing),
+            Ok(()) | Err(_) => Ok(()),
+        };
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(doing)?;
+    }
+    let json = serde_json::to_string_pretty(records).doing(doing)?;
+    fs::write(&path, json + "\n").doing(doing)
+}
+
+/// Fails when the records differ from what is expected; the error shows both, line by line.
+///
+/// # Errors
+/// The first difference.
+pub fn compare(expected: &[Value], records: &[Value]) -> Result<()> {
+    if expected == records {
+        return Ok(());
+    }
+    let pretty = |records: &[Value]| serde_json::to_string_pretty(records).unwrap_or_default();
+    let (expected, records) = (pretty(expected), pretty(records));
+    let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), records.lines().collect());
+    let mut shown = String::new();
+    for line in 0..old.len().max(new.len()) {
+        let (old, new) = (old.get(line), new.get(line));
+        if old != new {
+            shown +=
+                &format!("\n  expected {}\n  got      {}", old.unwrap_or(&""), new.unwrap_or(&""));
+        }
+    }
+    Err(Error::new("comparing whole records", format!("they differ{shown}\n{records}")))
+}
