@@ -40,8 +40,8 @@ pub struct Ended {
 /// Reads the stream that has ended. `None` when it did not fail.
 pub fn ended(mount: Mount) -> Option<Ended> {
     let flags = Flags(host::unsigned(const { attribute("response_flags") }).unwrap_or_default());
-    let succeeded = flags.without(Flags::HARMLESS).is_empty() && succeeded();
-    (!succeeded).then(|| read(mount, flags))
+    let unflagged = flags.without(Flags::HARMLESS).is_empty();
+    (!(unflagged && succeeded())).then(|| read(mount, flags))
 }
 
 /// How the module is mounted.
@@ -76,6 +76,9 @@ fn read(mount: Mount, flags: Flags) -> Ended {
     let grpc_status = is_grpc.then(|| host::unsigned(const { attribute("grpc_status") })).flatten();
     let status = host::unsigned(const { attribute("response_code") });
     let direction = host::number(const { attribute("direction") }).unwrap_or_default();
+    let is_http = mount == Mount::Filter || protocol.is_some();
+    // A connection that failed its handshake never carried a stream.
+    let downstream_transport = const { attribute("downstream_transport_failure_reason") };
     Ended {
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
@@ -83,9 +86,7 @@ fn read(mount: Mount, flags: Flags) -> Ended {
         details: host::text(const { attribute("response_code_details") }),
         termination: host::text(const { attribute("connection_termination_details") }),
         transport: host::text(const { attribute("upstream_transport_failure_reason") }),
-        downstream_transport: host::text(
-            const { attribute("downstream_transport_failure_reason") },
-        ),
+        downstream_transport: (!is_http).then(|| host::text(downstream_transport)).flatten(),
         method: host::text(const { attribute("method") }),
         cluster: host::text(const { attribute("upstream_cluster") }),
         route: host::text(const { attribute("route_name") }),
@@ -100,7 +101,7 @@ fn read(mount: Mount, flags: Flags) -> Ended {
             .is_some(),
         start: host::unsigned(const { attribute("start_time") }),
         duration: host::unsigned(const { attribute("duration") }),
-        is_http: mount == Mount::Filter || protocol.is_some(),
+        is_http,
         protocol,
     }
 }

@@ -4,10 +4,13 @@ use std::io::IsTerminal as _;
 
 use failgate_lab::hop::{Hop, Mount};
 use failgate_lab::scenario::{ONE_HOP, Outcome, Scenario};
-use failgate_lab::{Result, envoy, module, records};
+use failgate_lab::{Result, envoy, module};
 use serde_json::Value;
 
 use crate::progress;
+
+/// The cause whose record is shown whole.
+const SHOWN: &str = "connection_refused";
 
 /// Plays every scenario of one hop; true when each got the causes that it expects.
 pub fn run(keep: bool) -> Result<bool> {
@@ -17,18 +20,16 @@ pub fn run(keep: bool) -> Result<bool> {
     progress(&format!("starting Envoy {}", envoy.version));
     let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
     let mut table = Table::default();
-    let mut whole = None;
     for scenario in ONE_HOP {
         progress(&format!("playing: {}", scenario.name.replace('_', " ")));
         let outcomes = scenario.play(&hop)?;
         table.add(scenario, &outcomes);
-        if scenario.name == "a_refused_connection_says_so_until_the_endpoint_is_ejected" {
-            whole = records::of(&outcomes).into_iter().next();
-        }
     }
     hop.mock.check()?;
     table.print();
-    if let Some(record) = whole {
+    if let Some(record) =
+        hop.proxy.records()?.iter().find(|record| text(record, "cause") == Some(SHOWN))
+    {
         println!(
             "\nOne whole record, as it stands in Envoy's log behind `failgate ` (here on several lines):\n"
         );
@@ -53,6 +54,7 @@ pub fn run(keep: bool) -> Result<bool> {
 #[derive(Default)]
 struct Table {
     rows: Vec<[String; 5]>,
+    failures: usize,
     unexpected: Vec<String>,
 }
 
@@ -67,9 +69,16 @@ impl Table {
             self.unexpected
                 .push(format!("{}: expected {expected:?}, got {found:?}", scenario.name));
         }
-        for outcome in outcomes {
-            if let Some(record) = &outcome.record {
-                self.rows.push(row(&outcome.request, record));
+        let failed = outcomes.iter().filter_map(|it| Some(row(&it.request, it.record.as_ref()?)));
+        let failed: Vec<_> = failed.collect();
+        self.failures += failed.len();
+        // The same request with the same answer several times in a row is one line.
+        for alike in failed.chunk_by(|one, other| one == other) {
+            if let Some([request, rest @ ..]) = alike.first().cloned() {
+                let times =
+                    if alike.len() > 1 { format!(" (x{})", alike.len()) } else { String::new() };
+                let [status, gate, cause, look] = rest;
+                self.rows.push([request + &times, status, gate, cause, look]);
             }
         }
     }
@@ -91,7 +100,7 @@ impl Table {
         for cells in &self.rows {
             println!("{}", line(cells.each_ref().map(String::as_str)));
         }
-        println!("\n{} failures, each diagnosed by the filter in a real Envoy.", self.rows.len());
+        println!("\n{} failures, each diagnosed by the filter in a real Envoy.", self.failures);
         for unexpected in &self.unexpected {
             println!("NOT AS EXPECTED  {unexpected}");
         }

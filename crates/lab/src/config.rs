@@ -47,11 +47,11 @@ pub fn cluster(name: &str, ports: &[u16]) -> Value {
     })
 }
 
-/// Outlier detection as a DestinationRule writes it: five errors in a row, all endpoints may go.
+/// Outlier detection as a DestinationRule writes it: so many errors in a row, all endpoints may go.
 #[must_use]
-pub fn outlier_detection() -> Value {
+pub fn outlier_detection(errors: u32) -> Value {
     json!({
-        "consecutive_5xx": 5,
+        "consecutive_5xx": errors,
         "enforcing_consecutive_5xx": 100,
         "base_ejection_time": "30s",
         "max_ejection_percent": 100,

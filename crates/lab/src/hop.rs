@@ -63,6 +63,26 @@ impl Hop {
         mount: Mount,
         configuration: &str,
     ) -> Result<Self> {
+        Self::start_with(envoy, module, mount, configuration, &Options::default())
+    }
+
+    /// A hop whose Envoy logs every call that the module makes into it.
+    ///
+    /// # Errors
+    /// As [`Hop::start`].
+    pub fn traced(envoy: &Envoy, module: &Module, mount: Mount) -> Result<Self> {
+        let levels = Some("wasm:trace".to_owned());
+        let options = Options { component_log_level: levels, ..Options::default() };
+        Self::start_with(envoy, module, mount, "", &options)
+    }
+
+    fn start_with(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        configuration: &str,
+        options: &Options,
+    ) -> Result<Self> {
         let mock = Mock::start()?;
         let black_hole = BlackHole::open()?;
         let refused = Refused::open()?;
@@ -75,7 +95,7 @@ impl Hop {
         };
         let plugin = plugin(&module.path, configuration);
         let bootstrap = bootstrap("client", &[outbound(mount, &plugin)], &clusters(ports));
-        let proxy = Proxy::start(envoy, &bootstrap, &Options::default())?;
+        let proxy = Proxy::start(envoy, &bootstrap, options)?;
         let names = [
             (ports.mock, "mock"),
             (ports.black_hole, "black-hole"),
@@ -115,13 +135,30 @@ impl Hop {
         self.get(id, path).send(self.port)
     }
 
+    /// Waits until a request waits for a connection to a service.
+    ///
+    /// # Errors
+    /// When none does in time.
+    pub fn wait_for_pending(&self, of: &str) -> Result<()> {
+        self.wait_for_stat(&format!("cluster.{}.upstream_rq_pending_active", service(of)), 1)
+    }
+
     /// Waits until a counter or gauge of the proxy has reached `value`.
+    fn wait_for_stat(&self, name: &str, value: u64) -> Result<()> {
+        let reached = || self.proxy.stat(name).is_ok_and(|now| now >= value);
+        wait_until(PATIENCE, &format!("{name} to reach {value}"), reached)
+    }
+
+    /// Waits until outlier detection has ejected the only endpoint of a service. Envoy's main thread
+    /// ejects, some time after a worker has seen the last error.
     ///
     /// # Errors
     /// When it has not in time.
-    pub fn wait_for_stat(&self, name: &str, value: u64) -> Result<()> {
-        let reached = || self.proxy.stat(name).is_ok_and(|now| now >= value);
-        wait_until(PATIENCE, &format!("{name} to reach {value}"), reached)
+    pub fn wait_for_ejection(&self, of: &str) -> Result<()> {
+        self.wait_for_stat(
+            &format!("cluster.{}.outlier_detection.ejections_active", service(of)),
+            1,
+        )
     }
 
     /// The record of the request with that id; `None` when its stream has ended without one.
@@ -211,19 +248,21 @@ fn outbound(mount: Mount, plugin: &Value) -> Value {
 const FAULT: &str = "envoy.filters.http.fault";
 const RATE_LIMIT: &str = "envoy.filters.http.local_ratelimit";
 
-/// An AuthorizationPolicy as Istio turns it into a policy of Envoy's.
+/// AuthorizationPolicies as Istio turns them into policies of Envoy's, one with a very long name.
 fn rbac() -> Value {
-    let denied = json!({
-        "permissions": [{ "url_path": { "path": { "prefix": "/denied" } } }],
-        "principals": [{ "any": true }],
-    });
-    let rules =
-        json!({ "action": "DENY", "policies": { "ns[default]-policy[deny]-rule[0]": denied } });
-    extension(
-        "envoy.filters.http.rbac",
-        "extensions.filters.http.rbac.v3.RBAC",
-        json!({ "rules": rules }),
-    )
+    let denied = |prefix: &str| {
+        json!({
+            "permissions": [{ "url_path": { "path": { "prefix": prefix } } }],
+            "principals": [{ "any": true }],
+        })
+    };
+    let long = format!("ns[default]-policy[{}]-rule[0]", "x".repeat(65_536));
+    let rules = json!({ "action": "DENY", "policies": {
+        "ns[default]-policy[deny]-rule[0]": denied("/denied"),
+        long: denied("/long-policy"),
+    } });
+    let rules = json!({ "rules": rules });
+    extension("envoy.filters.http.rbac", "extensions.filters.http.rbac.v3.RBAC", rules)
 }
 
 fn rate_limit() -> Value {
@@ -250,6 +289,17 @@ fn service(name: &str) -> String {
     format!("outbound|8080||{name}.default.svc.cluster.local")
 }
 
+/// One retry, not before the upstream's own `retry-after` is over.
+fn retry_after() -> Value {
+    json!({
+        "retry_on": "5xx",
+        "num_retries": 1,
+        "rate_limited_retry_back_off": {
+            "reset_headers": [{ "name": "retry-after", "format": "SECONDS" }],
+        },
+    })
+}
+
 fn routes() -> Vec<Value> {
     let to = |name: &str| route("default", &format!("/{name}"), &service(name));
     let action = |mut route: Value, members: Value| {
@@ -269,6 +319,7 @@ fn routes() -> Vec<Value> {
         to("full-pool"),
         to("max-requests"),
         to("ejected"),
+        action(to("ejected-while-retrying"), json!({ "retry_policy": retry_after() })),
         action(to("black-hole"), json!({ "retry_policy": retries() })),
         action(to("refused"), json!({ "retry_policy": retries() })),
         to("empty"),
@@ -307,7 +358,7 @@ fn routes() -> Vec<Value> {
 
 fn clusters(ports: Ports) -> Vec<Value> {
     let to = |name: &str, port: u16| cluster(&service(name), &[port]);
-    let ejecting = || json!({ "outlier_detection": outlier_detection() });
+    let ejecting = |errors| json!({ "outlier_detection": outlier_detection(errors) });
     let tls = typed("extensions.transport_sockets.tls.v3.UpstreamTlsContext", json!({}));
     vec![
         to("mock-server", ports.mock),
@@ -319,12 +370,13 @@ fn clusters(ports: Ports) -> Vec<Value> {
             to("max-requests", ports.mock),
             json!({ "circuit_breakers": limits(json!({ "max_requests": 1 })) }),
         ),
-        with(to("ejected", ports.mock), ejecting()),
+        with(to("ejected", ports.mock), ejecting(5)),
+        with(to("ejected-while-retrying", ports.mock), ejecting(1)),
         with(
-            with(to("black-hole", ports.black_hole), ejecting()),
+            with(to("black-hole", ports.black_hole), ejecting(3)),
             json!({ "connect_timeout": "0.2s" }),
         ),
-        with(to("refused", ports.refused), ejecting()),
+        with(to("refused", ports.refused), ejecting(3)),
         cluster(&service("empty"), &[]),
         with(
             to("tls-to-plain-text", ports.plain),

@@ -130,17 +130,18 @@ pub const ONE_HOP: &[Scenario] = &[
             "application_error",
             "endpoints_unhealthy",
         ],
-        |play| (0..6).try_for_each(|_| play.ask("/ejected/status/503")),
+        |play| {
+            (0..5).try_for_each(|_| play.ask("/ejected/status/503"))?;
+            play.hop.wait_for_ejection("ejected")?;
+            play.ask("/ejected/status/503")
+        },
     ),
     scenario("a_full_pool_stops_the_third_call", &["connection_pool_overflow"], |play| {
         let port = play.hop.port();
         let first = play.request("/full-pool/delay/2000").start(port)?;
         play.wait_for_server("/delay/2000", 1)?;
         let second = play.request("/full-pool/delay/2000").start(port)?;
-        play.hop.wait_for_stat(
-            "cluster.outbound|8080||full-pool.default.svc.cluster.local.upstream_rq_pending_active",
-            1,
-        )?;
+        play.hop.wait_for_pending("full-pool")?;
         play.ask("/full-pool/delay/2000")?;
         first.finish()?;
         second.finish().map(drop)
@@ -157,14 +158,27 @@ pub const ONE_HOP: &[Scenario] = &[
         },
     ),
     scenario(
+        "an_endpoint_is_ejected_while_its_request_is_retried",
+        &["endpoints_unhealthy"],
+        |play| play.ask("/ejected-while-retrying/status/503?header=retry-after:1"),
+    ),
+    scenario(
         "dropped_syns_are_a_connection_timeout_until_the_endpoint_is_ejected",
-        &["connection_timeout", "endpoints_unhealthy", "endpoints_unhealthy"],
-        |play| (0..3).try_for_each(|_| play.ask("/black-hole")),
+        &["connection_timeout", "endpoints_unhealthy"],
+        |play| {
+            play.ask("/black-hole")?;
+            play.hop.wait_for_ejection("black-hole")?;
+            play.ask("/black-hole")
+        },
     ),
     scenario(
         "a_refused_connection_says_so_until_the_endpoint_is_ejected",
-        &["connection_refused", "endpoints_unhealthy", "endpoints_unhealthy"],
-        |play| (0..3).try_for_each(|_| play.ask("/refused")),
+        &["connection_refused", "endpoints_unhealthy"],
+        |play| {
+            play.ask("/refused")?;
+            play.hop.wait_for_ejection("refused")?;
+            play.ask("/refused")
+        },
     ),
     scenario("tls_to_a_plain_text_server_is_a_plaintext_peer", &["tls_plaintext_peer"], |play| {
         play.ask("/tls-to-plain-text")

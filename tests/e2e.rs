@@ -1,0 +1,76 @@
+//! End to end: every claim here is made of a real Envoy with the module that ships, and nothing between.
+//!
+//! The tests of one hop share one Envoy per mount; whoever needs another configuration starts another.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects"
+)]
+
+#[path = "e2e/configuration.rs"]
+mod configuration;
+#[path = "e2e/cost.rs"]
+mod cost;
+#[path = "e2e/garbage.rs"]
+mod garbage;
+#[path = "e2e/one_hop.rs"]
+mod one_hop;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use failgate_lab::envoy::{self, Envoy};
+use failgate_lab::hop::{Hop, Mount};
+use failgate_lab::module::{self, Module};
+use failgate_lab::{Result, records};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// What a test needs to start a hop of its own.
+struct Rig {
+    envoy: Envoy,
+    module: Module,
+}
+
+impl Rig {
+    fn hop(&self, mount: Mount, configuration: &str) -> Result<Hop> {
+        Hop::start(&self.envoy, &self.module, mount, configuration)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let rig = match rig() {
+        Ok(rig) => Arc::new(rig),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = Vec::new();
+    one_hop::add(&rig, &mut trials);
+    configuration::add(&rig, &mut trials);
+    cost::add(&rig, &mut trials);
+    garbage::add(&rig, &mut trials);
+    // The trials own every Envoy, so all are gone when this returns.
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn rig() -> Result<Rig> {
+    let say = |progress: &str| eprintln!("  {progress}");
+    Ok(Rig { module: module::build(&say)?, envoy: envoy::find(&say)? })
+}
+
+/// A test that starts hops of its own.
+fn test(rig: &Arc<Rig>, name: &str, claim: fn(&Rig) -> Result<()>) -> Trial {
+    let rig = Arc::clone(rig);
+    Trial::test(name, move || claim(&rig).map_err(Failed::from))
+}
+
+/// Fails with what Envoy said when the records differ, or when one of them is not what the schema says.
+fn assert_records(hop: &Hop, expected: &[Value], found: &[Value]) -> Result<()> {
+    records::compare(expected, found).inspect_err(|_| eprintln!("{}", hop.proxy.dump_log()))?;
+    found.iter().try_for_each(one_hop::valid)
+}
