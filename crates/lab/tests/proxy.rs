@@ -120,7 +120,7 @@ fn a_killed_process_leaves_no_envoy_behind() {
     if env::var_os(VICTIM).is_some() {
         let proxy = Proxy::start(&envoy(), &greeting(), &Options::default()).unwrap();
         eprintln!("envoy is {}", proxy.pid());
-        proxy.wait().unwrap();
+        proxy.wait(|_| ()).unwrap();
         return;
     }
     let mut victim = Command::new(env::current_exe().unwrap());

@@ -191,7 +191,7 @@ pub const CAUSES: &[Row] = &[
     row("connection_terminated", Response, Up, Maybe, "connection_terminated", &[
         inbound("the application[ of {proxy}]: crash, or its keep-alive timeout against ours"),
         outbound("the application: crash, or its keep-alive timeout against ours"),
-        outbound("PeerAuthentication STRICT, AuthorizationPolicy (L4) or a rejected client certificate at[ {service}] the server")]),
+        outbound("PeerAuthentication STRICT, AuthorizationPolicy (L4) or a rejected client certificate on the server's side[: {service}]")]),
     row("upstream_reset", Response, Up, Maybe, "connection_terminated", &[
         inbound("the application[ of {proxy}]: it reset the stream"), outbound("the application or its proxy: it reset the stream")]),
     row("stream_refused", Response, Up, No, "connection_terminated", &[

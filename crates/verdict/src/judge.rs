@@ -78,6 +78,11 @@ impl Criteria {
         Self { grpc_failures: known.fold(0, |set, status| set | 1 << status) }
     }
 
+    /// The gRPC statuses that count as failures when the upstream sent them, in order.
+    pub fn grpc_failures(&self) -> impl Iterator<Item = u32> {
+        (1..=16).filter(|status| self.grpc_failures >> status & 1 == 1)
+    }
+
     /// Judges; `None` means that the stream did not fail.
     #[must_use]
     pub fn judge<'a>(&self, evidence: &Evidence<'a>) -> Option<Verdict<'a>> {

@@ -1,0 +1,128 @@
+//! What the documents say is what the code does: paths exist, tables and examples are those of the code.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use failgate_lab::{records, workspace};
+use failgate_verdict::cause::Cause;
+use failgate_verdict::record::{Record, STRING_BYTES};
+use failgate_verdict::settings::{Kind, SETTINGS, Settings};
+use failgate_verdict::terms::{DECIDED_BY, DELIVERED, GATES, RESPONDERS, SIDES, Term};
+use serde_json::{Value, json};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(workspace().join(path)).unwrap()
+}
+
+/// Whatever a text has between backticks, code blocks left out.
+fn quoted(text: &str) -> Vec<String> {
+    let prose = text.split("```").step_by(2).collect::<String>();
+    prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_path_named_in_a_document_exists() {
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let quoted = quoted(&read(document));
+        let paths = quoted.iter().filter(|word| {
+            let path = word.contains('/') || word.ends_with(".md");
+            path && !word.contains([' ', '*', '{', '<']) && !word.starts_with("target")
+        });
+        let paths: Vec<_> = paths.collect();
+        assert!(paths.len() > 5, "{document} names hardly any path: {paths:?}");
+        for path in paths {
+            assert!(workspace().join(path).exists(), "{document} names {path}");
+        }
+    }
+}
+
+#[test]
+fn the_documents_are_short() {
+    assert!(read("README.md").lines().count() <= 150);
+    assert!(read("ARCHITECTURE.md").lines().count() <= 80);
+}
+
+/// The record in the README is one that a real Envoy led to, but for what changes from run to run.
+#[test]
+fn the_record_in_the_readme_is_real() {
+    let readme = read("README.md");
+    let json = readme.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let mut shown: Value = serde_json::from_str(json).unwrap();
+    serde_json::from_value::<Record>(shown.clone()).unwrap();
+    let scenario = "a_refused_connection_says_so_until_the_endpoint_is_ejected";
+    shown["time"] = json!("TIME");
+    shown["duration_ms"] = json!(0);
+    shown["upstream_host"] = json!("refused");
+    assert_eq!(shown, records::expected("one-hop", scenario).unwrap()[0]);
+}
+
+#[test]
+fn the_gates_in_the_readme_are_those_of_the_code() {
+    let readme = read("README.md");
+    let rows = GATES.iter().map(|gate| format!("| `{}` | {} |\n", gate.name, gate.says));
+    assert!(readme.contains(&rows.collect::<String>()), "the table of gates differs");
+}
+
+#[test]
+fn the_settings_in_the_readme_are_those_of_the_code() {
+    let mut defaults = Settings::default();
+    let rows = SETTINGS.iter().map(|setting| {
+        let (kind, default) = match &setting.kind {
+            Kind::Boolean(place) => ("true or false".to_owned(), json!(*place(&mut defaults))),
+            Kind::Integer(least, most, place) => {
+                (format!("whole number, {least} to {most}"), json!(*place(&mut defaults)))
+            }
+            Kind::Choice(words, place) => {
+                (format!("one of {}", words.join(", ")), json!(*place(&mut defaults)))
+            }
+            Kind::Causes(place) => ("list of causes".to_owned(), json!(place(&mut defaults))),
+            Kind::GrpcStatuses(_) => (
+                "list of gRPC statuses, 1 to 16".to_owned(),
+                defaults.criteria().grpc_failures().collect(),
+            ),
+        };
+        format!("| `{}` | {kind} | `{default}` | {} |\n", setting.path, setting.says)
+    });
+    let rows: String = rows.collect();
+    assert!(read("README.md").contains(&rows), "the table of settings should be\n{rows}");
+}
+
+fn names<T>(terms: &[Term<T>]) -> Value {
+    terms.iter().map(|term| term.name).collect()
+}
+
+#[test]
+fn the_schema_has_the_words_of_the_code() {
+    let schema: Value = serde_json::from_str(&read("schema/record.v1.json")).unwrap();
+    let properties = &schema["properties"];
+    assert_eq!(properties["gate"]["enum"], names(GATES));
+    assert_eq!(properties["side"]["enum"], names(SIDES));
+    assert_eq!(properties["responder"]["enum"], names(RESPONDERS));
+    assert_eq!(properties["delivered"]["enum"], names(DELIVERED));
+    assert_eq!(properties["decided_by"]["enum"], names(DECIDED_BY));
+    assert_eq!(properties["cause"]["enum"], Cause::all().map(Cause::name).collect::<Value>());
+    let mut errors: Vec<&str> = Cause::all().filter_map(|cause| cause.row().error).collect();
+    errors.sort_unstable();
+    errors.dedup();
+    assert_eq!(properties["error"]["enum"], json!(errors));
+    assert_eq!(properties["policy"]["maxLength"], json!(STRING_BYTES));
+}
+
+/// Nothing in the project points at the machine that it was made on.
+#[test]
+fn no_document_names_a_path_of_a_machine() {
+    for document in ["README.md", "ARCHITECTURE.md", "schema/record.v1.json"] {
+        let text = read(document);
+        for root in ["/root/", "/home/", "/tmp/", "/work/"] {
+            assert!(!text.contains(root), "{document} names {root}");
+        }
+    }
+    assert!(Path::new(&workspace()).join("LICENSE").exists());
+}
