@@ -59,7 +59,7 @@ impl fmt::Display for Policy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use alloc::string::{String, ToString};
 
     fn parse(inside: &str) -> Option<String> {
         let details = alloc::format!("rbac_access_denied_matched_policy[{inside}]");
