@@ -7,7 +7,7 @@
 
 use crate::cause::{Cause, cause};
 use crate::text::Pattern::{self, Ends, Has, Is, Starts};
-use crate::text::starts;
+use crate::text::{split_once, starts};
 
 /// One kind of details.
 #[derive(Debug)]
@@ -194,10 +194,10 @@ impl<'a> Reset<'a> {
     /// cut before its last brace is read to its end.
     #[must_use]
     pub fn parse(details: &'a str) -> Self {
-        let inside = details.split_once('{').map_or("", |(_, inside)| inside);
+        let inside = split_once(details, "{").map_or("", |(_, inside)| inside);
         let inside = inside.strip_suffix('}').unwrap_or(inside);
         // The transport reason has bars of its own, so the first one splits; Envoy 1.2x wrote a comma.
-        let split = inside.split_once('|').or_else(|| inside.split_once(','));
+        let split = split_once(inside, "|").or_else(|| split_once(inside, ","));
         let (reason, transport) = split.unwrap_or((inside, ""));
         Self { reason, transport: Some(transport).filter(|transport| !transport.is_empty()) }
     }
