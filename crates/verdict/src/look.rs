@@ -86,30 +86,30 @@ fn short_host(host: &str) -> &str {
 
 /// The template with its names; empty when one outside of brackets is not known.
 fn filled<'a>(template: &str, name: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
-    let mut text = String::new();
+    let (mut text, mut part, mut complete) = (String::new(), String::new(), true);
     let mut placeholder: Option<String> = None;
-    let (mut part, mut complete) = (0, true);
     for character in template.chars() {
         match character {
             '[' if !complete => return String::new(),
-            '[' => part = text.len(),
-            ']' if !complete => {
-                text.truncate(part);
+            '[' | ']' => {
+                if complete {
+                    text.push_str(&part);
+                }
+                part.clear();
                 complete = true;
             }
-            ']' => {}
             '{' => placeholder = Some(String::new()),
             '}' => {
                 let key = placeholder.take().unwrap_or_default();
                 match name(&key).filter(|value| !value.is_empty()) {
-                    Some(value) => text.push_str(bounded(&value, NAME_BYTES)),
+                    Some(value) => part.push_str(bounded(&value, NAME_BYTES)),
                     None => complete = false,
                 }
             }
-            _ => placeholder.as_mut().unwrap_or(&mut text).push(character),
+            _ => placeholder.as_mut().unwrap_or(&mut part).push(character),
         }
     }
-    if complete { text } else { String::new() }
+    if complete { text + &part } else { String::new() }
 }
 
 #[cfg(test)]
