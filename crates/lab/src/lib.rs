@@ -8,6 +8,7 @@
 pub mod client;
 pub mod envoy;
 pub mod lines;
+mod link;
 pub mod mock;
 pub mod module;
 pub mod peers;
