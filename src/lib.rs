@@ -19,9 +19,14 @@ use host::Level;
 use report::Reporter;
 use stream::Mount;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(Plugin::default()));
-}}
+/// The entry that the SDK's macro makes. It is the host's alone, so nothing here is public.
+mod entry {
+    use super::Plugin;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_root_context(|_| Box::new(Plugin::default()));
+    }}
+}
 
 /// The plugin in one VM, and at the same time the access logger.
 #[derive(Default)]

@@ -10,6 +10,7 @@ pub mod config;
 pub mod envoy;
 pub mod hop;
 pub mod lines;
+mod link;
 pub mod mock;
 pub mod module;
 pub mod peers;

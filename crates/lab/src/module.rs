@@ -1,4 +1,5 @@
-//! The filter's Wasm module: cargo builds it, a post-link step leaves out what the filter never uses.
+//! The filter's Wasm module: cargo builds it, a post-link step leaves out what the filter never uses
+//! (`link`).
 //!
 //! The SDK exports every callback of the ABI, and Envoy enters the VM for each exported one on each
 //! request. A callback that is not exported costs nothing: Envoy's proxy-wasm host looks every
@@ -14,6 +15,7 @@ use std::sync::Mutex;
 
 use flate2::{Compression, write::GzEncoder};
 
+use crate::link::link;
 use crate::{Doing as _, Error, Result, lock, workspace};
 
 /// The module that Envoy loads.
@@ -43,8 +45,9 @@ pub fn build(progress: &dyn Fn(&str)) -> Result<Module> {
     }
     let target = workspace().join("target");
     let _lock = exclusive(&target.join("failgate.lock"))?;
-    add_wasm_target(progress)?;
-    let compiled = compile(&target)?;
+    let rust = Rust::find()?;
+    add_wasm_target(&rust, progress)?;
+    let compiled = compile(&target, &rust)?;
     let bytes = fs::read(&compiled).doing(|| format!("reading {}", compiled.display()))?;
     let linked = link(&bytes)?;
     let path = target.join("failgate.wasm");
@@ -87,14 +90,8 @@ fn program(variable: &str, name: &str) -> Command {
     Command::new(env::var_os(variable).unwrap_or_else(|| name.into()))
 }
 
-fn add_wasm_target(progress: &dyn Fn(&str)) -> Result<()> {
-    let output = program("RUSTC", "rustc")
-        .args(["--print", "sysroot"])
-        .current_dir(workspace())
-        .output()
-        .doing(|| "asking rustc for its sysroot".to_owned())?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if sysroot.join("lib/rustlib").join(TARGET).is_dir() {
+fn add_wasm_target(rust: &Rust, progress: &dyn Fn(&str)) -> Result<()> {
+    if rust.sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         return Ok(());
     }
     progress(&format!("adding the Rust target {TARGET}…"));
@@ -111,11 +108,52 @@ fn add_wasm_target(progress: &dyn Fn(&str)) -> Result<()> {
     }
 }
 
-fn compile(target: &Path) -> Result<PathBuf> {
+/// The compiler that cargo will use.
+struct Rust {
+    sysroot: PathBuf,
+    /// The commit that it was built from, which stands for its source in the paths that it embeds.
+    commit: String,
+}
+
+impl Rust {
+    fn find() -> Result<Self> {
+        let sysroot = Self::ask(&["--print", "sysroot"])?;
+        let version = Self::ask(&["--version", "--verbose"])?;
+        let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+        Ok(Self { sysroot: sysroot.trim().into(), commit: commit.unwrap_or("unknown").to_owned() })
+    }
+
+    fn ask(question: &[&str]) -> Result<String> {
+        let output = program("RUSTC", "rustc")
+            .args(question)
+            .current_dir(workspace())
+            .output()
+            .doing(|| format!("asking rustc for {}", question.join(" ")))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Panics name their place in the source. These flags keep the paths of the machine that builds out of
+/// the module, so that it is the same wherever the clone lies.
+fn without_local_paths(rust: &Rust) -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let commit = format!("/rustc/{}", rust.commit);
+    let paths = [
+        (workspace(), ""),
+        (home.join("registry/src"), ""),
+        (rust.sysroot.join("lib/rustlib/src/rust"), commit.as_str()),
+    ];
+    let flags = paths.map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()));
+    flags.join("\u{1f}") // the separator that cargo wants
+}
+
+fn compile(target: &Path, rust: &Rust) -> Result<PathBuf> {
     let status = program("CARGO", "cargo")
         .args(["build", "--release", "--locked", "--package", "failgate", "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
+        .env("CARGO_ENCODED_RUSTFLAGS", without_local_paths(rust))
         .current_dir(workspace())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -125,32 +163,6 @@ fn compile(target: &Path) -> Result<PathBuf> {
         return Err(Error::new("building the module", format!("cargo: {status}")));
     }
     Ok(target.join(TARGET).join("release/failgate.wasm"))
-}
-
-/// The post-link step: [`EXPORTS`] and what they reach, and no section that only a debugger reads.
-fn link(compiled: &[u8]) -> Result<Vec<u8>> {
-    let mut module = walrus::ModuleConfig::new()
-        .generate_name_section(false)
-        .generate_producers_section(false)
-        .parse(compiled)
-        .doing(|| "reading the compiled module".to_owned())?;
-    for (name, reason) in EXPORTS {
-        if !module.exports.iter().any(|export| export.name == *name) {
-            let reason = format!("the export {name} is missing ({reason})");
-            return Err(Error::new("linking the module", reason));
-        }
-    }
-    let unused = module.exports.iter();
-    let unused = unused.filter(|export| EXPORTS.iter().all(|(name, _)| export.name != *name));
-    for export in unused.map(walrus::Export::id).collect::<Vec<_>>() {
-        module.exports.delete(export);
-    }
-    let custom: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
-    for section in custom {
-        module.customs.delete(section);
-    }
-    walrus::passes::gc::run(&mut module);
-    Ok(module.emit_wasm())
 }
 
 /// Writes through a temporary name, so that no reader ever sees half a module; leaves a file with the

@@ -4,6 +4,7 @@
 //! plain Envoy, or to Istio's two clusters for unknown destinations.
 
 use crate::terms::Direction;
+use crate::text::split_once;
 
 /// Traffic to a destination that the registry does not hold, let through (`ALLOW_ANY`).
 pub const PASSTHROUGH: &str = "PassthroughCluster";
@@ -27,21 +28,22 @@ impl<'a> ClusterName<'a> {
     /// Reads a cluster's name; one that does not follow the grammar has no parts.
     #[must_use]
     pub fn parse(name: &'a str) -> Self {
-        let mut parts = name.splitn(4, '|');
-        let (Some(direction), Some(port), Some(subset), Some(host)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Self::default();
-        };
-        let direction = match direction {
-            "outbound" => Direction::Outbound,
-            // `inbound-vip` is what a waypoint calls the clusters of its services.
-            "inbound" | "inbound-vip" => Direction::Inbound,
-            _ => return Self::default(),
-        };
-        let port = port.parse().ok().filter(|port| *port != 0);
-        Self { direction, port, subset: present(subset), host: present(host) }
+        parts(name).unwrap_or_default()
     }
+}
+
+fn parts(name: &str) -> Option<ClusterName<'_>> {
+    let (direction, rest) = split_once(name, "|")?;
+    let (port, rest) = split_once(rest, "|")?;
+    let (subset, host) = split_once(rest, "|")?;
+    let direction = match direction {
+        "outbound" => Direction::Outbound,
+        // `inbound-vip` is what a waypoint calls the clusters of its services.
+        "inbound" | "inbound-vip" => Direction::Inbound,
+        _ => return None,
+    };
+    let port = port.parse().ok().filter(|port| *port != 0);
+    Some(ClusterName { direction, port, subset: present(subset), host: present(host) })
 }
 
 fn present(part: &str) -> Option<&str> {

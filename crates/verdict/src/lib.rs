@@ -21,6 +21,8 @@ pub mod details;
 pub mod evidence;
 pub mod field;
 pub mod flags;
+mod json;
+pub mod judge;
 pub mod look;
 pub mod policy;
 pub mod rate;
@@ -30,8 +32,6 @@ pub mod termination;
 pub mod terms;
 pub mod text;
 pub mod transport;
-
-pub mod judge;
 
 pub use cause::Cause;
 pub use evidence::Evidence;

@@ -5,7 +5,6 @@
 //! for one direction only: nobody should be sent to a DestinationRule for what an inbound sidecar saw.
 
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -14,7 +13,7 @@ use crate::cluster::ClusterName;
 use crate::evidence::Evidence;
 use crate::policy::Policy;
 use crate::terms::Direction;
-use crate::text::bounded;
+use crate::text::{bounded, split_once};
 
 /// Names in an entry are cut at this many bytes: they come from configuration, which has no bound.
 const NAME_BYTES: usize = 128;
@@ -81,43 +80,36 @@ pub fn look(cause: Cause, evidence: &Evidence<'_>, policy: Option<&Policy<'_>>) 
 }
 
 /// `reviews.default` for `reviews.default.svc.cluster.local`: a resource's `name.namespace`.
-fn short_host(host: &str) -> String {
-    match host.split_once(".svc.") {
-        Some((short, _domain)) => short.to_string(),
-        None => host.to_string(),
-    }
+fn short_host(host: &str) -> &str {
+    split_once(host, ".svc.").map_or(host, |(short, _domain)| short)
 }
 
+/// The template with its names; empty when one outside of brackets is not known.
 fn filled<'a>(template: &str, name: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
-    let mut text = String::new();
-    for (part, optional) in parts(template) {
-        match part_filled(part, &name) {
-            Some(part) => text.push_str(&part),
-            None if optional => {}
-            None => return String::new(),
+    let (mut text, mut part, mut complete) = (String::new(), String::new(), true);
+    let mut placeholder: Option<String> = None;
+    for character in template.chars() {
+        match character {
+            '[' if !complete => return String::new(),
+            '[' | ']' => {
+                if complete {
+                    text.push_str(&part);
+                }
+                part.clear();
+                complete = true;
+            }
+            '{' => placeholder = Some(String::new()),
+            '}' => {
+                let key = placeholder.take().unwrap_or_default();
+                match name(&key).filter(|value| !value.is_empty()) {
+                    Some(value) => part.push_str(bounded(&value, NAME_BYTES)),
+                    None => complete = false,
+                }
+            }
+            _ => placeholder.as_mut().unwrap_or(&mut part).push(character),
         }
     }
-    text
-}
-
-/// The parts of a template, and whether each may be left out.
-fn parts(template: &str) -> impl Iterator<Item = (&str, bool)> {
-    template.split('[').enumerate().flat_map(|(index, piece)| {
-        let (inside, after) =
-            if index == 0 { ("", piece) } else { piece.split_once(']').unwrap_or((piece, "")) };
-        [(inside, true), (after, false)]
-    })
-}
-
-fn part_filled<'a>(part: &str, name: &impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<String> {
-    let mut pieces = part.split('{');
-    let mut text = pieces.next()?.to_string();
-    for piece in pieces {
-        let (placeholder, rest) = piece.split_once('}')?;
-        let value = name(placeholder).filter(|value| !value.is_empty())?;
-        text = format!("{text}{}{rest}", bounded(&value, NAME_BYTES));
-    }
-    Some(text)
+    if complete { text + &part } else { String::new() }
 }
 
 #[cfg(test)]

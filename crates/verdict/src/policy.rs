@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::text::starts;
+use crate::text::{split_once, starts};
 
 const DENIED: &str = "rbac_access_denied_matched_policy[";
 
@@ -39,9 +39,9 @@ impl<'a> Policy<'a> {
 
 /// `ns[NAMESPACE]-policy[NAME]-rule[INDEX]`, also behind the prefix of an external authorizer's policies.
 fn istio(name: &str) -> Option<Policy<'_>> {
-    let (_, rest) = name.split_once("ns[")?;
-    let (namespace, rest) = rest.split_once("]-policy[")?;
-    let (name, rule) = rest.split_once("]-rule[")?;
+    let (_, rest) = split_once(name, "ns[")?;
+    let (namespace, rest) = split_once(rest, "]-policy[")?;
+    let (name, rule) = split_once(rest, "]-rule[")?;
     let rule = rule.strip_suffix(']')?.parse().ok();
     Some(Policy { namespace: Some(namespace), name, rule })
 }
@@ -59,7 +59,7 @@ impl fmt::Display for Policy<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use alloc::string::{String, ToString};
 
     fn parse(inside: &str) -> Option<String> {
         let details = alloc::format!("rbac_access_denied_matched_policy[{inside}]");

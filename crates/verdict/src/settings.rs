@@ -9,9 +9,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde_json::{Map, Value};
-
 use crate::cause::Cause;
+use crate::json::Value;
 use crate::judge::Criteria;
 use crate::text::bounded;
 
@@ -131,14 +130,14 @@ struct Reading {
 }
 
 impl Reading {
-    fn object(&mut self, prefix: &str, object: &Map<String, Value>) {
+    fn object(&mut self, prefix: &str, object: &[(String, Value)]) {
         for (key, value) in object {
             let path = format!("{prefix}{key}");
             let group = format!("{path}.");
             if let Some(setting) = SETTINGS.iter().find(|setting| setting.path == path) {
                 self.setting(setting, value);
             } else if !SETTINGS.iter().any(|setting| setting.path.starts_with(&group)) {
-                self.problem(bounded(&path, 128), "unknown key".to_owned());
+                self.problem(&printable(bounded(&path, 128)), "unknown key".to_owned());
             } else if let Value::Object(inner) = value {
                 self.object(&group, inner);
             } else {
@@ -150,27 +149,27 @@ impl Reading {
     fn setting(&mut self, setting: &Setting, value: &Value) {
         let path = setting.path;
         match (&setting.kind, value) {
-            (Kind::Boolean(place), Value::Bool(value)) => *place(&mut self.settings) = *value,
+            (Kind::Boolean(place), Value::Boolean(value)) => *place(&mut self.settings) = *value,
             (Kind::Boolean(_), _) => self.expected(path, "true or false", value),
-            (Kind::Integer(least, most, place), _) => match value.as_u64() {
+            (Kind::Integer(least, most, place), _) => match value.as_unsigned() {
                 Some(number) if (*least..=*most).contains(&number) => {
                     *place(&mut self.settings) = number;
                 }
                 _ => self.expected(path, &format!("a whole number from {least} to {most}"), value),
             },
             (Kind::Choice(words, place), _) => {
-                match words.iter().find(|word| value.as_str() == Some(word)) {
+                match words.iter().find(|word| value.as_text() == Some(word)) {
                     Some(word) => *place(&mut self.settings) = word,
                     None => self.expected(path, &format!("one of {}", words.join(", ")), value),
                 }
             }
-            (Kind::Causes(place), Value::Array(list)) => {
-                let read = |value: &Value| value.as_str().and_then(Cause::named);
+            (Kind::Causes(place), Value::List(list)) => {
+                let read = |value: &Value| value.as_text().and_then(Cause::named);
                 *place(&mut self.settings) = self.list(path, list, "the name of a cause", read);
             }
-            (Kind::GrpcStatuses(place), Value::Array(list)) => {
+            (Kind::GrpcStatuses(place), Value::List(list)) => {
                 let read = |value: &Value| {
-                    let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+                    let number = value.as_unsigned().and_then(|number| u32::try_from(number).ok());
                     number.filter(|number| (1..=16).contains(number))
                 };
                 let statuses = self.list(path, list, "a gRPC status from 1 to 16", read);
@@ -204,10 +203,12 @@ impl Reading {
     fn expected(&mut self, path: &str, expected: &str, value: &Value) {
         let found = match value {
             Value::Null => "null".to_owned(),
-            Value::Bool(value) => value.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => format!("{:?}", bounded(text, 64)),
-            Value::Array(_) => "a list".to_owned(),
+            Value::Boolean(true) => "true".to_owned(),
+            Value::Boolean(false) => "false".to_owned(),
+            Value::Integer(number) => number.to_string(),
+            Value::Number => "a number".to_owned(),
+            Value::Text(text) => format!("\"{}\"", printable(bounded(text, 64))),
+            Value::List(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
         };
         self.problem(path, format!("must be {expected}, is {found}"));
@@ -216,6 +217,11 @@ impl Reading {
     fn problem(&mut self, path: &str, reason: String) {
         self.problems.push(Problem { path: path.to_owned(), reason });
     }
+}
+
+/// The text without control characters: a problem is a line of a log.
+fn printable(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { char::REPLACEMENT_CHARACTER } else { it }).collect()
 }
 
 #[cfg(test)]
@@ -269,7 +275,7 @@ mod tests {
             ),
             (
                 r#"{"log":{"maxPerSecond":1.5}}"#,
-                "log.maxPerSecond: must be a whole number from 1 to 10000, is 1.5",
+                "log.maxPerSecond: must be a whole number from 1 to 10000, is a number",
             ),
             (
                 r#"{"log":{"maxPerSecond":-1}}"#,
@@ -277,6 +283,11 @@ mod tests {
             ),
             (r#"{"log":{"enable":true}}"#, "log.enable: unknown key"),
             (r#"{"logs":{}}"#, "logs: unknown key"),
+            (r#"{"a\nb":{}}"#, "a\u{fffd}b: unknown key"),
+            (
+                r#"{"ignore":"a\u001b[31m\"\u0085"}"#,
+                "ignore: must be a list, is \"a\u{fffd}[31m\"\u{fffd}\"",
+            ),
             (r#"{"ignore":"client_reset"}"#, r#"ignore: must be a list, is "client_reset""#),
             (
                 r#"{"ignore":["client_rest"]}"#,

@@ -60,6 +60,14 @@ pub(crate) fn has(text: &str, pattern: &str) -> bool {
     text.as_bytes().windows(pattern.len().max(1)).any(|window| same(window, pattern.as_bytes()))
 }
 
+/// What stands before and behind the first `separator`. The standard library's searches are made for long
+/// texts, and cost the module more than everything that is searched here.
+pub(crate) fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+    let mut windows = text.as_bytes().windows(separator.len().max(1));
+    let at = windows.position(|window| window == separator.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + separator.len()..)?))
+}
+
 /// The longest start of `text` that has at most `bytes` bytes and ends at a character boundary.
 #[must_use]
 pub fn bounded(text: &str, bytes: usize) -> &str {
@@ -92,6 +100,15 @@ mod tests {
         assert!(!Pattern::Ends("too_large").matches("large"));
         assert!(!Pattern::Starts("abc").matches("ab"));
         assert!(!Pattern::Has("abc").matches(""));
+    }
+
+    #[test]
+    fn the_first_separator_splits() {
+        for (text, separator) in
+            [("a|b|c", "|"), ("|", "|"), ("é]-policy[ß", "]-policy["), ("a", "ab")]
+        {
+            assert_eq!(split_once(text, separator), text.split_once(separator), "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::*;
 use crate::cause::CAUSES;
 use crate::details::{DETAILS, RESETS};
 use crate::flags::FLAGS;
+use crate::text::Pattern;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -132,6 +133,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("overload", "proxy_overloaded"),
     ("overload_error:Envoy_overloaded", "proxy_overloaded"),
     ("upstream_reset_before_response_started{overload_manager_reset}", "proxy_overloaded"),
+    ("overload_error:Envoy overloaded", "proxy_overloaded"),
     ("http1.codec_error", "malformed_request"),
     ("http1.invalid_characters", "malformed_request"),
     ("http2.violation.of.messaging.rule", "malformed_request"),
@@ -139,11 +141,16 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("codec_error:x", "malformed_request"),
     ("early_connect_data", "malformed_request"),
     ("uhv.invalid_method", "malformed_request"),
+    ("codec_error:The_user_callback_function_failed", "malformed_request"),
+    ("http1.invalid_url", "malformed_request"),
+    ("http2.invalid.header.field", "malformed_request"),
+    ("http3.invalid_header_field", "malformed_request"),
     ("http1.headers_too_large", "headers_too_large"),
     ("http1.too_many_headers", "headers_too_large"),
     ("http2.header_list_size_too_large", "headers_too_large"),
     ("http2.cookies_total_bytes_too_large", "headers_too_large"),
     ("http3.too_many_trailers", "headers_too_large"),
+    ("http2.too_many_headers", "headers_too_large"),
     ("low_version", "unsupported_protocol_version"),
     ("missing_host_header", "missing_host"),
     ("path_normalization_failed", "invalid_path"),
@@ -151,6 +158,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("missing_path_rejected", "invalid_path"),
     ("invalid_path", "invalid_path"),
     ("uhv.fragment_in_url_path", "invalid_path"),
+    ("uhv.percent_00_in_url_path", "invalid_path"),
     ("request_headers_failed_strict_check{x-envoy-max-retries}", "invalid_envoy_headers"),
     ("upgrade_failed", "upgrade_rejected"),
     ("request_header_timeout", "request_timeout"),
@@ -159,6 +167,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("request_payload_too_large", "request_too_large"),
     ("rbac_access_denied_matched_policy[none]", "authorization_denied"),
     ("rbac_access_denied_matched_policy[ns[a]-policy[b]-rule[0]]", "authorization_denied"),
+    ("rbac_access_denied_matched_policy[ns[foo]-policy[bar]-rule[0]]", "authorization_denied"),
     ("jwt_authn_access_denied{Jwt_is_expired}", "authentication_failed"),
     ("no_credential_for_basic_auth", "authentication_failed"),
     ("invalid_scheme_for_basic_auth", "authentication_failed"),
@@ -167,6 +176,8 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("client_not_allowed", "authentication_failed"),
     ("oauth.missing_credentials", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /a", "authentication_failed"),
+    ("jwt_authn_access_denied{Jwt_is_missing}", "authentication_failed"),
+    ("Unauthorized, and redirecting to OAuth server is not allowed: /", "authentication_failed"),
     ("ext_authz_denied", "external_authorization_denied"),
     ("ext_authz_error", "external_authorization_error"),
     ("ext_authz_invalid", "external_authorization_error"),
@@ -176,13 +187,16 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("rate_limiter_error", "rate_limit_error"),
     ("fault_filter_abort", "fault_injected"),
     ("ext_proc_error_gRPC_error_14{x}", "external_processing_error"),
+    ("ext_proc_error_gRPC_error_14{upstream}", "external_processing_error"),
     ("denied_by_admission_control", "admission_denied"),
     ("health_check_failed", "health_check_failed"),
     ("health_check_failed_no_cluster_found", "health_check_failed"),
     ("health_check_cached", "health_check_failed"),
+    ("health_check_failed_cluster_unhealthy", "health_check_failed"),
     ("wasm_fail_stream", "filter_failed"),
     ("filter_removed_required_response_headers", "filter_failed"),
     ("filter_added_invalid_request_data", "filter_failed"),
+    ("filter_removed_required_request_headers", "filter_failed"),
     ("lua_response", "filter_response"),
     ("csrf_origin_mismatch", "filter_response"),
     ("cors_response", "filter_response"),
@@ -203,6 +217,14 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("ai_protocol_manager_x", "filter_response"),
     ("dynamic_module_x", "filter_response"),
     ("proto_api_scrubber_x", "filter_response"),
+    ("grpc_bridge_content_type_wrong", "filter_response"),
+    ("header_mutation_failed", "filter_response"),
+    ("a2a_filter_reject", "filter_response"),
+    ("mcp_filter_reject", "filter_response"),
+    ("ai_protocol_manager_reject", "filter_response"),
+    ("dynamic_module_error", "filter_response"),
+    ("proto_api_scrubber_blocked", "filter_response"),
+    ("early_grpc_json_transcode_failure{bad}", "filter_response"),
     ("route_not_found", "route_not_found"),
     ("cache_no_route", "route_not_found"),
     ("route_configuration_not_found", "route_config_not_found"),
@@ -217,6 +239,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("no_healthy_upstream", "no_healthy_upstream"),
     ("original_dst_host_invalid", "no_healthy_upstream"),
     ("dns_resolution_failure{cares_norecords}", "dns_failure"),
+    ("dns_resolution_failure{cares_norecords:Domain_name_not_found}", "dns_failure"),
     ("drop_overload", "load_shed"),
     ("unconditional_drop_overload", "load_shed"),
     ("upstream_reset_before_response_started{overflow}", "upstream_overflow"),
@@ -283,6 +306,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("http2.remote_refuse", "client_reset"),
     ("downstream_local_disconnect", "connection_closed_locally"),
     ("downstream_local_disconnect(max_connection_duration_reached)", "connection_closed_locally"),
+    ("downstream_local_disconnect(purging_socket_that_have_not_progressed_to_connections)", "connection_closed_locally"),
     ("duration_timeout", "max_connection_duration"),
     ("via_upstream", "application_error"),
     ("cache.insert_via_upstream", "application_error"),
@@ -295,7 +319,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
 #[test]
 fn details_mean_what_the_contract_says_in_both_spellings() {
     for (details, cause) in DETAILS_CONTRACT {
-        for details in [(*details).into(), details.replace('_', " ")] {
+        for details in spellings(details) {
             let evidence =
                 Evidence { status: Some(503), details: Some(&details), ..Evidence::default() };
             assert_eq!(cause_of(&evidence), *cause, "{details}");
@@ -303,30 +327,90 @@ fn details_mean_what_the_contract_says_in_both_spellings() {
     }
 }
 
-/// A row that no case of the contract reaches could be wrong and nobody would know.
+/// Whole transport failure reasons as Envoy prints them, and the cause that the vocabulary gives them.
+#[rustfmt::skip]
+const TRANSPORT_CONTRACT: &[(&str, &str)] = &[
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: SAN matcher, certificate SANs are [a.test]:TLS_error_end", "tls_san_mismatch"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: verify SAN list, expected SANs: [a], certificate SANs: [b]:TLS_error_end", "tls_san_mismatch"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: URI SAN peer identity mismatches, expected SANs: a:TLS_error_end", "tls_san_mismatch"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: SAN match:TLS_error_end", "tls_san_mismatch"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: Hostname mismatch:TLS_error_end", "tls_san_mismatch"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate has expired:TLS_error_end", "tls_certificate_expired"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate is not yet valid:TLS_error_end", "tls_certificate_expired"),
+    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: unable to get local issuer certificate:TLS_error_end", "tls_certificate_untrusted"),
+    ("TLS error: Secret is not supplied by SDS", "tls_secret_missing"),
+    ("TLS_error:|268436496:SSL routines:OPENSSL_internal:SSLV3_ALERT_HANDSHAKE_FAILURE:TLS_error_end", "tls_alert_received"),
+    ("TLS_error:|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end", "tls_plaintext_peer"),
+    ("TLS_error:|268435612:SSL routines:OPENSSL_internal:HTTP_REQUEST:TLS_error_end", "tls_plaintext_peer"),
+    ("TLS_error:|268435611:SSL routines:OPENSSL_internal:HTTPS_PROXY_REQUEST:TLS_error_end", "tls_plaintext_peer"),
+    ("TLS_error:|268435696:SSL routines:OPENSSL_internal:UNSUPPORTED_PROTOCOL:TLS_error_end", "tls_protocol_mismatch"),
+    ("TLS_error:|268435640:SSL routines:OPENSSL_internal:NO_SHARED_CIPHER:TLS_error_end", "tls_protocol_mismatch"),
+    ("TLS_error:|268435723:SSL routines:OPENSSL_internal:NO_APPLICATION_PROTOCOL:TLS_error_end", "tls_protocol_mismatch"),
+    ("TLS_error:|33554536:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end", "connection_reset"),
+    ("delayed connect error: 104", "connection_reset"),
+    ("TLS_error:|268435610:SSL routines:OPENSSL_internal:DECRYPTION_FAILED_OR_BAD_RECORD_MAC:TLS_error_end", "tls_error"),
+    ("delayed connect error: Connection refused", "connection_refused"),
+    ("delayed connect error: 111", "connection_refused"),
+    ("delayed connect error: Connection timed out", "connection_timeout"),
+    ("delayed connect error: 110", "connection_timeout"),
+    ("delayed connect error: No route to host", "host_unreachable"),
+    ("immediate connect error: Network is unreachable", "host_unreachable"),
+    ("delayed connect error: Host is unreachable", "host_unreachable"),
+    ("delayed connect error: 113", "host_unreachable"),
+    ("immediate connect error: 101", "host_unreachable"),
+];
+
 #[test]
-fn every_row_of_details_and_resets_is_reached_by_the_contract() {
-    for row in DETAILS {
-        let reached = DETAILS_CONTRACT.iter().any(|(details, _)| {
-            DETAILS.iter().find(|row| row.pattern.matches(details)).map(|row| row.pattern)
-                == Some(row.pattern)
-        });
-        assert!(reached, "{:?}", row.pattern);
+fn a_transport_failure_means_what_the_contract_says_in_both_spellings() {
+    for (reason, cause) in TRANSPORT_CONTRACT {
+        for reason in spellings(reason) {
+            assert_eq!(transport::cause_of(&reason), Cause::named(cause), "{reason}");
+        }
     }
-    for row in RESETS {
-        let reached = DETAILS_CONTRACT.iter().any(|(details, _)| {
-            Reset::parse(details).row().map(|row| row.pattern) == Some(row.pattern)
-        });
-        assert!(reached, "{:?}", row.pattern);
+}
+
+/// Whole connection termination details, and the cause that the vocabulary gives them.
+#[rustfmt::skip]
+const TERMINATION_CONTRACT: &[(&str, &str)] = &[
+    ("rbac_access_denied_matched_policy[none]", "connection_denied"),
+    ("transport socket timeout was reached", "downstream_tls_timeout"),
+];
+
+#[test]
+fn a_termination_means_what_the_contract_says_in_both_spellings() {
+    for (details, cause) in TERMINATION_CONTRACT {
+        for details in spellings(details) {
+            assert_eq!(termination::cause_of(&details), Cause::named(cause), "{details}");
+        }
     }
-    for row in transport::TRANSPORT {
-        let reached = DETAILS_CONTRACT.iter().any(|(details, _)| {
-            let reason = Reset::parse(details).transport.unwrap_or_default();
-            let first = transport::TRANSPORT.iter().find(|row| row.pattern.matches(reason));
-            first.map(|row| row.pattern) == Some(row.pattern)
-        });
-        assert!(reached, "{:?}", row.pattern);
+}
+
+/// The two spellings of one text: as access logs and details have it, and as attributes do.
+fn spellings(text: &str) -> [String; 2] {
+    [text.replace(' ', "_"), text.replace('_', " ")]
+}
+
+/// A row that is never the first to match could be wrong, or dead, and nobody would know.
+fn every_row_is_the_first_to_match_a_text(rows: &[Pattern], texts: &[&str]) {
+    for row in rows {
+        let first = |text: &str| rows.iter().find(|row| row.matches(text)) == Some(row);
+        let reached = |text: &&str| spellings(text).iter().all(|text| first(text));
+        assert!(texts.iter().any(reached), "{row:?}");
     }
+}
+
+#[test]
+fn every_row_is_reached_by_the_contract_in_both_spellings() {
+    let texts = |contract: &[(&'static str, _)]| contract.iter().map(|(text, _)| *text).collect();
+    let details: Vec<&str> = texts(DETAILS_CONTRACT);
+    let reasons: Vec<&str> = details.iter().map(|details| Reset::parse(details).reason).collect();
+    let every = every_row_is_the_first_to_match_a_text;
+    every(&DETAILS.iter().map(|row| row.pattern).collect::<Vec<_>>(), &details);
+    every(&RESETS.iter().map(|row| row.pattern).collect::<Vec<_>>(), &reasons);
+    let patterns: Vec<_> = transport::TRANSPORT.iter().map(|row| row.pattern).collect();
+    every(&patterns, &texts(TRANSPORT_CONTRACT));
+    let patterns: Vec<_> = termination::TERMINATION.iter().map(|row| row.pattern).collect();
+    every(&patterns, &texts(TERMINATION_CONTRACT));
 }
 
 /// Short and long name, and the cause that the flag alone means.
