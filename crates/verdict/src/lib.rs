@@ -26,6 +26,7 @@ pub mod judge;
 pub mod look;
 pub mod policy;
 pub mod rate;
+pub mod structured;
 pub mod record;
 pub mod settings;
 pub mod termination;
