@@ -1,14 +1,87 @@
-//! Calls into the proxy that cannot fail: what the proxy does not give is an absent fact.
+//! The Proxy-Wasm ABI 0.2.1: the callbacks that the proxy makes, and the calls that the filter makes.
 //!
-//! The SDK's own wrappers panic on any status that they do not expect (a restricted capability, an
-//! attribute that is null), and a panic in a callback turns the user's request into a 503. So the few
-//! calls that the filter needs are made here, with the one `unsafe` of the project. The functions are
-//! those of the Proxy-Wasm ABI 0.2.1; every pointer that comes back was allocated by this module's own
-//! `proxy_on_memory_allocate`, which the SDK exports.
+//! A panic in a callback turns the user's request into a 503, so nothing here can panic: a call that fails
+//! is an absent fact, a context that is not known is nothing to do. The Rust SDK cannot promise that (its
+//! wrappers panic on a status that they do not expect, its dispatcher on an unknown context), and its
+//! hundred callbacks would be half of the module. So the few that the filter needs stand here, with the
+//! one `unsafe` of the project. Every pointer that the proxy hands out is memory that it has got from
+//! [`proxy_on_memory_allocate`].
 
-#![expect(unsafe_code, reason = "the SDK's wrappers of these calls panic")]
+#![expect(unsafe_code, reason = "the ABI is made of C functions and raw pointers")]
 
-use std::ptr::null_mut;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::arch::wasm32;
+use core::panic::PanicInfo;
+use core::ptr::null_mut;
+
+use dlmalloc::GlobalDlmalloc;
+
+use crate::plugin;
+
+#[global_allocator]
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
+
+/// Nothing is meant to come here. If something does, the proxy's log says what, and the VM ends.
+#[panic_handler]
+fn panicked(panic: &PanicInfo<'_>) -> ! {
+    log(Level::Critical, &format!("failgate: {panic}"));
+    wasm32::unreachable()
+}
+
+/// What only one thread ever sees: a VM has no other.
+pub struct OneThread<T>(pub T);
+
+// SAFETY: the module is compiled without threads, and the proxy enters each VM from one thread.
+unsafe impl<T> Sync for OneThread<T> {}
+
+/// The version of the ABI that the module speaks, told by the name of the export.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// The proxy's first call into a new VM.
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    unsafe extern "C" {
+        fn __wasm_call_ctors();
+    }
+    // SAFETY: the linker makes this function, and the proxy initializes a VM once, before all else.
+    unsafe { __wasm_call_ctors() };
+}
+
+/// Memory of `size` bytes, into which the proxy writes what a call returns.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
+}
+
+/// A plugin (no parent), or a stream of the plugin that is its parent.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
+    plugin::created(context, parent);
+}
+
+/// Always accepts: a mistake in the configuration must not keep the listener from its traffic.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(context: u32, size: usize) -> bool {
+    plugin::configured(context, &configuration(size));
+    true
+}
+
+/// The stream has ended; for a plugin that is mounted as an access logger, some stream has.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(context: u32) {
+    plugin::stream_ended(context);
+}
+
+/// The context is over.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    plugin::deleted(context);
+}
 
 /// Levels of the proxy's log, in the ABI's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +91,17 @@ pub enum Level {
     Info = 2,
     Warn = 3,
     Error = 4,
+    Critical = 5,
 }
 
 const OK: u32 = 0;
 const REQUEST_HEADERS: u32 = 0;
 const RESPONSE_HEADERS: u32 = 2;
 const PLUGIN_CONFIGURATION: u32 = 7;
+
+// The target's libc has the memcpy and memcmp that the compiler calls.
+#[link(name = "c")]
+unsafe extern "C" {}
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -75,8 +153,8 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8
     if data.is_null() {
         return Some(Vec::new());
     }
-    // SAFETY: the proxy got this memory from `proxy_on_memory_allocate(size)`, which leaks a boxed slice
-    // of exactly `size` bytes from this module's allocator, and it keeps no pointer to it.
+    // SAFETY: the proxy has got this memory from `proxy_on_memory_allocate(size)`, a boxed slice of exactly
+    // `size` bytes, and keeps no pointer to it.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
@@ -154,7 +232,7 @@ fn length(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// The plugin's configuration; empty when there is none.
-pub fn configuration(size: usize) -> Vec<u8> {
+fn configuration(size: usize) -> Vec<u8> {
     if size == 0 {
         return Vec::new();
     }

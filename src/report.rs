@@ -1,6 +1,8 @@
 //! From an ended stream to a record in each place where one is wanted.
 
-use std::cell::RefCell;
+use alloc::format;
+use alloc::string::String;
+use core::cell::RefCell;
 
 use failgate_verdict::judge::Criteria;
 use failgate_verdict::rate::TokenBucket;

@@ -4,6 +4,8 @@
 //! one piece, and then either the gRPC status or the request's content type. Only a stream that may have
 //! failed is read further.
 
+use alloc::string::String;
+
 use failgate_verdict::evidence::{Evidence, Stream, UpstreamHost};
 use failgate_verdict::field::attribute;
 use failgate_verdict::flags::Flags;
@@ -149,5 +151,5 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 fn number(text: &[u8]) -> Option<u16> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    core::str::from_utf8(text).ok()?.parse().ok()
 }

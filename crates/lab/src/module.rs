@@ -57,16 +57,15 @@ pub fn build(progress: &dyn Fn(&str)) -> Result<Module> {
     Ok(module)
 }
 
-/// What the module exports, with the reason. Everything else that the SDK exports is left out, so a
-/// filter that starts to use another callback must add its row here.
+/// What the module exports, with the reason: `src/host.rs` defines them. Whatever else is exported is
+/// left out, so a filter that starts to use another callback must add its row here.
 #[rustfmt::skip]
 pub const EXPORTS: &[(&str, &str)] = &[
     ("memory",                      "the host reads and writes through it"),
-    ("_initialize",                 "runs the SDK's set-up: log level, the root context's constructor"),
+    ("_initialize",                 "runs the constructors of libc and std"),
     ("proxy_abi_version_0_2_1",     "names the ABI; without it the module is rejected"),
     ("proxy_on_memory_allocate",    "the host's way to hand over a value; without it the module is rejected"),
-    ("proxy_on_context_create",     "makes the root context and one context per stream"),
-    ("proxy_on_vm_start",           "the SDK's contract; costs nothing per request"),
+    ("proxy_on_context_create",     "begins a plugin or a stream; without it the module is rejected"),
     ("proxy_on_configure",          "reads the plugin's configuration"),
     ("proxy_on_log",                "the stream has ended: the one callback that judges"),
     ("proxy_on_delete",             "frees the stream's context; without it every stream leaks"),

@@ -141,15 +141,14 @@ impl<'a> Cursor<'a> {
         };
         let parameters = self.parameters()?;
         let text = start.get(..start.len() - self.rest.len())?;
-        let before_space = self.rest;
         self.skip(" \t");
         if self.take(",") {
             self.skip(" \t");
             if self.rest.is_empty() {
                 return None; // a comma with nothing behind it
             }
-        } else if !before_space.trim_start_matches(' ').is_empty() {
-            return None; // behind the last member there may be spaces and nothing else
+        } else if !self.rest.is_empty() {
+            return None;
         }
         Some(Member { text, item, parameters })
     }
@@ -193,9 +192,8 @@ impl<'a> Cursor<'a> {
             b'-' | b'0'..=b'9' => self.number(),
             b'"' => self.string(),
             b'*' | b'A'..=b'Z' | b'a'..=b'z' => {
-                let token = |byte: u8| {
-                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte)
-                };
+                let token =
+                    |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
                 Some(Bare::Token(self.run(token)))
             }
             b':' => self.bytes(),
@@ -205,10 +203,8 @@ impl<'a> Cursor<'a> {
             }
             b'@' => {
                 self.cut(1);
-                match self.number()? {
-                    Bare::Integer(seconds) => Some(Bare::Date(seconds)),
-                    _ => None,
-                }
+                let Bare::Integer(seconds) = self.number()? else { return None };
+                Some(Bare::Date(seconds))
             }
             b'%' => self.display(),
             _ => None,
@@ -316,7 +312,7 @@ mod tests {
     const EDGES: &[(&str, bool)] = &[
         // Lists.
         ("", true), ("   ", true), ("a", true), ("  a  ", true), ("a,b", true), ("a \t,\t b", true), ("a, b, a", true),
-        ("a,", false), ("a,  ", false), (",a", false), ("a,,b", false), ("a b", false), ("\ta", false), ("a\t", false), ("a;b ,c", true),
+        ("a,", false), ("a,  ", false), (",a", false), ("a,,b", false), ("a b", false), ("\ta", false), ("a\t", true), ("a\tb", false), ("a;b ,c", true),
         // Parameters.
         ("a;b", true), ("a;b=1;c=?0", true), ("a; b=1", true), ("a ;b", false), ("a;B=1", false), ("a;b=", false), ("a;", false), ("a;b =1", false), ("a;b= 1", false),
         ("a;*b=1", true), ("a;b*.-_9=1", true), ("a;1=1", false), ("a;\tb", false),
@@ -380,7 +376,10 @@ mod tests {
         let text = r#"  "a;b, \"c"; error=timeout;n=-5 ,	(x y);z, tok;error=one;error="two" "#;
         let list = list(text).unwrap();
         let texts: Vec<&str> = list.iter().map(|member| member.text).collect();
-        assert_eq!(texts, [r#""a;b, \"c"; error=timeout;n=-5"#, "(x y);z", r#"tok;error=one;error="two""#]);
+        assert_eq!(
+            texts,
+            [r#""a;b, \"c"; error=timeout;n=-5"#, "(x y);z", r#"tok;error=one;error="two""#]
+        );
         assert_eq!(list[0].item, Some(Bare::String(r#"a;b, \"c"#)));
         assert_eq!(list[0].parameter("error"), Some(Bare::Token("timeout")));
         assert_eq!(list[0].parameter("n"), Some(Bare::Integer(-5)));

@@ -1,0 +1,91 @@
+//! The contexts that the proxy knows by number: plugins, and the streams of each.
+//!
+//! A VM is one thread. It runs every plugin of the proxy that has the same code and the same VM id, each
+//! with a configuration of its own.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use failgate_verdict::field::attribute;
+use failgate_verdict::settings::Settings;
+
+use crate::host::{self, Level, OneThread};
+use crate::report::Reporter;
+use crate::stream::Mount;
+
+/// What the proxy calls by a number.
+#[derive(Clone)]
+struct Context {
+    number: u32,
+    mount: Mount,
+    /// The reporter of its plugin; none before the plugin is configured.
+    reporter: Option<Rc<Reporter>>,
+}
+
+/// The contexts, sorted by number. The proxy counts upwards, so a new one goes to the end, and most that
+/// end are near it.
+static CONTEXTS: OneThread<RefCell<Vec<Context>>> = OneThread(RefCell::new(Vec::new()));
+
+/// Uses the contexts. No callback comes in meanwhile, so they cannot be in use already.
+fn contexts<T>(act: impl FnOnce(&mut Vec<Context>) -> T) -> Option<T> {
+    CONTEXTS.0.try_borrow_mut().ok().map(|mut contexts| act(&mut contexts))
+}
+
+fn find(contexts: &[Context], number: u32) -> Result<usize, usize> {
+    contexts.binary_search_by_key(&number, |context| context.number)
+}
+
+/// A copy of a context.
+fn context(number: u32) -> Option<Context> {
+    contexts(|contexts| contexts.get(find(contexts, number).ok()?).cloned()).flatten()
+}
+
+fn put(context: Context) {
+    contexts(|contexts| match find(contexts, context.number) {
+        Ok(at) => {
+            if let Some(place) = contexts.get_mut(at) {
+                *place = context;
+            }
+        }
+        Err(at) => contexts.insert(at, context),
+    });
+}
+
+/// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`. The plugin itself is told of
+/// streams only where it is mounted as an access logger.
+pub fn created(number: u32, parent: u32) {
+    let mount = if parent == 0 { Mount::AccessLogger } else { Mount::Filter };
+    put(Context { number, mount, reporter: context(parent).and_then(|parent| parent.reporter) });
+}
+
+/// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
+pub fn configured(number: u32, configuration: &[u8]) {
+    let (settings, problems) = Settings::parse(configuration);
+    // Each worker has a VM of its own, and all of them read the same configuration: one says so.
+    if host::share("failgate.configuration", configuration) {
+        host::log(Level::Info, concat!("failgate ", env!("CARGO_PKG_VERSION"), " is configured"));
+        for problem in problems {
+            let message =
+                format!("failgate configuration: {problem}; the default stands in its place");
+            host::log(Level::Error, &message);
+        }
+    }
+    let proxy = host::text(const { attribute("node_cluster") })
+        .or_else(|| host::text(const { attribute("node_id") }));
+    let reporter = Some(Rc::new(Reporter::new(settings, proxy)));
+    put(Context { number, mount: Mount::AccessLogger, reporter });
+}
+
+/// A stream has ended.
+pub fn stream_ended(number: u32) {
+    if let Some(Context { mount, reporter: Some(reporter), .. }) = context(number) {
+        reporter.stream_ended(mount);
+    }
+}
+
+/// The context is over.
+pub fn deleted(number: u32) {
+    contexts(|contexts| find(contexts, number).map(|at| contexts.remove(at)));
+}
