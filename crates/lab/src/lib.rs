@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod envoy;
+pub mod grpc;
 pub mod http2;
 pub mod lines;
 pub mod mock;

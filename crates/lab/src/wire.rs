@@ -57,6 +57,11 @@ impl Control {
         self.0.cut.send_replace(Some(how));
     }
 
+    /// Whether a cut has been ordered.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.borrow().is_some()
+    }
+
     /// The order to cut, once it is given.
     pub(crate) async fn ordered(&self) -> Cut {
         let mut orders = self.0.cut.subscribe();
