@@ -5,6 +5,7 @@
 //! reads the records that the filter wrote. Everything is synchronous, binds port 0 on loopback,
 //! waits with deadlines and stops when it is dropped.
 
+pub mod certs;
 pub mod client;
 pub mod envoy;
 pub mod grpc;
