@@ -2,7 +2,7 @@
 //!
 //! A [`Request`] says nothing of the protocol that carries it; what is here carries it over HTTP/1.1 on
 //! a plain blocking socket, one connection per request, so that nothing is retried or pooled behind
-//! the test's back.
+//! the test's back. `http2.rs` carries the same over HTTP/2.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -155,8 +155,7 @@ impl Response {
     /// The values of one header, in order.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&str> {
-        let named = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_str()).collect()
+        values(&self.headers, name)
     }
 
     /// The body as text; what is not UTF-8 is replaced.
@@ -164,6 +163,12 @@ impl Response {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+}
+
+/// The values of one header, in order.
+pub(crate) fn values<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let named = headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| value.as_str()).collect()
 }
 
 /// A request under way.

@@ -5,10 +5,13 @@
 //! reads the records that the filter wrote. Everything is synchronous, binds port 0 on loopback,
 //! waits with deadlines and stops when it is dropped.
 
+pub mod certs;
 pub mod client;
 pub mod config;
 pub mod envoy;
+pub mod grpc;
 pub mod hop;
+pub mod http2;
 pub mod lines;
 mod link;
 pub mod mock;

@@ -1,7 +1,14 @@
-//! The mock server: one HTTP endpoint per way in which a server fails, on real sockets.
+//! The mock server: one HTTP endpoint and one gRPC method per way in which a server fails, on real
+//! sockets.
 //!
-//! HTTP/1.1 and HTTP/2 (prior knowledge) on the same port. What an endpoint does to its connection is
-//! done to the real one: a reset is a RST, a close is a FIN. `wire.rs` knows how.
+//! HTTP/1.1 and HTTP/2 (prior knowledge) on one port, gRPC on another. What an endpoint does to its
+//! connection is done to the real one: a reset is a RST, a close is a FIN. `wire.rs` knows how. Here is
+//! what serves and counts; `mock/http.rs` and `mock/service.rs` are what is served.
+
+mod http;
+#[rustfmt::skip] // It is compared with what prost generates.
+pub mod proto;
+mod service;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -14,39 +21,24 @@ use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
+pub use self::http::ENDPOINTS;
+pub(crate) use self::http::percent_decoded;
 use crate::wire::{self, Control, Cut, Wire};
 use crate::{Doing as _, Error, Result, lock};
-
-/// What the mock server answers to; every other path is a 404.
-///
-/// `?header=NAME:VALUE`, percent-encoded and as often as needed, adds response headers to any answer.
-#[rustfmt::skip]
-pub const ENDPOINTS: &[(&str, &str)] = &[
-    ("/status/{code}",               "that status, from 200 to 999"),
-    ("/delay/{ms}",                  "200 after that time"),
-    ("/echo",                        "the request as JSON: method, path, headers as pairs in order"),
-    ("/stream/{n}/{ms}",             "200 with n chunks, that time before each"),
-    ("/reset-before-response/{ms}",  "a RST after that time, instead of a response"),
-    ("/reset-after-response/{ms}",   "the head and some data, a RST after that time"),
-    ("/close-before-response/{ms}",  "a FIN after that time, instead of a response"),
-    ("/close-after-response/{ms}",   "the head and some data, a FIN after that time"),
-    ("/wrong-protocol/{ms}",         "after that time, bytes that are of no protocol"),
-];
 
 /// A running mock server; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Mock {
     port: u16,
+    grpc_port: u16,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
@@ -54,12 +46,23 @@ pub struct Mock {
 #[derive(Debug, Default)]
 struct Shared {
     requests: Mutex<BTreeMap<String, usize>>,
+    cancelled: Mutex<BTreeMap<String, usize>>,
     connections: AtomicUsize,
+    grpc_connections: AtomicUsize,
     panics: Mutex<Vec<String>>,
 }
 
+/// What a port speaks.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    /// HTTP/1.1 and HTTP/2.
+    Http,
+    /// gRPC over HTTP/2.
+    Grpc,
+}
+
 impl Mock {
-    /// Starts the server on a free port of loopback.
+    /// Starts the server on two free ports of loopback.
     ///
     /// # Errors
     /// When there is no free port or no thread.
@@ -68,30 +71,54 @@ impl Mock {
         let mut runtime = Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).thread_name("mock").enable_all().build();
         let runtime = runtime.doing(doing)?;
-        let listener =
-            runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).doing(doing)?;
-        let port = listener.local_addr().doing(doing)?.port();
         let shared = Arc::new(Shared::default());
-        runtime.spawn(accept(listener, Tasks(Arc::clone(&shared))));
-        Ok(Self { port, shared, runtime: Some(runtime) })
+        let listen = |protocol| {
+            let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
+            let port = listener.local_addr()?.port();
+            runtime.spawn(accept(listener, protocol, Tasks(Arc::clone(&shared))));
+            std::io::Result::Ok(port)
+        };
+        let port = listen(Protocol::Http).doing(doing)?;
+        let grpc_port = listen(Protocol::Grpc).doing(doing)?;
+        Ok(Self { port, grpc_port, shared, runtime: Some(runtime) })
     }
 
-    /// The port it listens on.
+    /// The port it serves HTTP on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many requests for this path (without a query) have arrived, answered or not.
+    /// The port it serves gRPC on.
+    #[must_use]
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc_port
+    }
+
+    /// How many requests for this path (without a query) have arrived, answered or not. A gRPC method's
+    /// path is such as `/mock.MockService/Status`.
     #[must_use]
     pub fn requests(&self, path: &str) -> usize {
         lock(&self.shared.requests).get(path).copied().unwrap_or(0)
     }
 
-    /// How many connections it has accepted.
+    /// How many requests for this path were given up by their callers before there was a response: by a
+    /// RST_STREAM or with their connection. What the mock server has cut itself does not count.
+    #[must_use]
+    pub fn cancelled(&self, path: &str) -> usize {
+        lock(&self.shared.cancelled).get(path).copied().unwrap_or(0)
+    }
+
+    /// How many connections it has accepted on the HTTP port.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has accepted on the gRPC port.
+    #[must_use]
+    pub fn grpc_connections(&self) -> usize {
+        self.shared.grpc_connections.load(Ordering::SeqCst)
     }
 
     /// Whether the server itself is sound.
@@ -138,26 +165,35 @@ where
     }
 }
 
-async fn accept(listener: TcpListener, tasks: Tasks) {
+async fn accept(listener: TcpListener, protocol: Protocol, tasks: Tasks) {
     loop {
         // A peer that has left before it was accepted is no reason to stop.
         let Ok((socket, _)) = listener.accept().await else {
             continue;
         };
-        tasks.0.connections.fetch_add(1, Ordering::SeqCst);
-        hyper::rt::Executor::execute(&tasks, connection(socket, tasks.clone()));
+        let accepted = match protocol {
+            Protocol::Http => &tasks.0.connections,
+            Protocol::Grpc => &tasks.0.grpc_connections,
+        };
+        accepted.fetch_add(1, Ordering::SeqCst);
+        hyper::rt::Executor::execute(&tasks, connection(socket, protocol, tasks.clone()));
     }
 }
 
-async fn connection(socket: TcpStream, tasks: Tasks) {
+async fn connection(socket: TcpStream, protocol: Protocol, tasks: Tasks) {
     // Without this, what is written right before a cut could wait for an acknowledgement and be lost.
     let _ = socket.set_nodelay(true);
     let socket = Arc::new(socket);
     let control = Control::new();
     let cut = {
         let wire = Wire { socket: Arc::clone(&socket), control: control.clone() };
-        let service = service_fn(|request| answer(request, tasks.clone(), control.clone()));
+        let service =
+            service_fn(|request| answer(request, protocol, tasks.clone(), control.clone()));
         let builder = auto::Builder::new(tasks.clone());
+        let builder = match protocol {
+            Protocol::Http => builder,
+            Protocol::Grpc => builder.http2_only(),
+        };
         let serving = builder.serve_connection(TokioIo::new(wire), service);
         tokio::select! {
             biased;
@@ -176,57 +212,36 @@ type Reply = Response<Either<Full<Bytes>, Channel<Bytes>>>;
 
 async fn answer(
     request: Request<Incoming>,
+    protocol: Protocol,
     tasks: Tasks,
     control: Control,
 ) -> Result<Reply, Infallible> {
     let path = request.uri().path().to_owned();
     *lock(&tasks.0.requests).entry(path.clone()).or_default() += 1;
-    let mut reply = respond(&request, &path, &tasks, control).await;
-    for (name, value) in extra_headers(request.uri().query().unwrap_or_default()) {
-        reply.headers_mut().append(name, value);
-    }
+    let mut unanswered =
+        Unanswered { tasks: tasks.clone(), control: control.clone(), path: Some(path.clone()) };
+    let reply = match protocol {
+        Protocol::Http => http::respond(&request, &path, &tasks, control).await,
+        Protocol::Grpc => service::respond(request, &path, &tasks, control).await,
+    };
+    unanswered.path = None;
     Ok(reply)
 }
 
-async fn respond(
-    request: &Request<Incoming>,
-    path: &str,
-    tasks: &Tasks,
+/// A request without a response: when hyper drops it in that state, its caller has given it up.
+struct Unanswered {
+    tasks: Tasks,
     control: Control,
-) -> Reply {
-    let mut segments = path.split('/').skip(1);
-    let endpoint = segments.next().unwrap_or_default();
-    let numbers: Vec<u64> = segments.map_while(|segment| segment.parse().ok()).collect();
-    let pause = Duration::from_millis(numbers.last().copied().unwrap_or(0));
-    match (endpoint, numbers.as_slice()) {
-        ("status", [code]) => match u16::try_from(*code).map(StatusCode::from_u16) {
-            Ok(Ok(status)) if !status.is_informational() => text(status, ""),
-            _ => text(StatusCode::NOT_FOUND, "no such status\n"),
-        },
-        ("delay", [_]) => {
-            sleep(pause).await;
-            text(StatusCode::OK, "late\n")
+    path: Option<String>,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && !self.control.is_cut()
+        {
+            *lock(&self.tasks.0.cancelled).entry(path).or_default() += 1;
         }
-        ("echo", []) => echo(request),
-        ("stream", [count, _]) => {
-            let (mut sender, body) = Channel::new(1);
-            let count = *count;
-            hyper::rt::Executor::execute(tasks, async move {
-                for _ in 0..count {
-                    sleep(pause).await;
-                    if sender.send_data(Bytes::from_static(b"chunk\n")).await.is_err() {
-                        return;
-                    }
-                }
-            });
-            Response::new(Either::Right(body))
-        }
-        ("reset-before-response", [_]) => cut_after(pause, &control, Cut::Reset).await,
-        ("close-before-response", [_]) => cut_after(pause, &control, Cut::Close).await,
-        ("wrong-protocol", [_]) => cut_after(pause, &control, Cut::Babble).await,
-        ("reset-after-response", [_]) => some_data_then(tasks, control, pause, Cut::Reset),
-        ("close-after-response", [_]) => some_data_then(tasks, control, pause, Cut::Close),
-        _ => text(StatusCode::NOT_FOUND, "no such endpoint\n"),
     }
 }
 
@@ -235,13 +250,14 @@ async fn cut_after(pause: Duration, control: &Control, how: Cut) -> Reply {
     control.cut(how).await
 }
 
-fn some_data_then(tasks: &Tasks, control: Control, pause: Duration, how: Cut) -> Reply {
-    // More than any head, so that the head alone never looks like the data.
-    const DATA: &[u8] = &[b'.'; 4096];
+/// More than any head, so that the head alone never looks like the data.
+const DATA: Bytes = Bytes::from_static(&[b'.'; 4096]);
+
+fn data_then(data: Bytes, tasks: &Tasks, control: Control, pause: Duration, how: Cut) -> Reply {
     let (mut sender, body): (Sender<Bytes>, _) = Channel::new(1);
-    let due = control.written() + DATA.len() as u64;
+    let due = control.written() + data.len() as u64;
     hyper::rt::Executor::execute(tasks, async move {
-        if sender.send_data(Bytes::from_static(DATA)).await.is_ok() {
+        if sender.send_data(data).await.is_ok() {
             control.wait_for_written(due).await;
             sleep(pause).await;
             // The sender stays alive meanwhile: without it the body would end in good order.
@@ -251,67 +267,9 @@ fn some_data_then(tasks: &Tasks, control: Control, pause: Duration, how: Cut) ->
     Response::new(Either::Right(body))
 }
 
-fn text(status: StatusCode, body: &'static str) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::new(Bytes::from_static(body.as_bytes()))));
-    *reply.status_mut() = status;
-    reply
-}
-
-fn echo(request: &Request<Incoming>) -> Reply {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = request.headers().iter();
-    let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), text(value))).collect();
-    let body = json!({
-        "method": request.method().as_str(),
-        "path": request.uri().to_string(),
-        "headers": headers,
-    });
-    Response::new(Either::Left(Full::new(Bytes::from(body.to_string()))))
-}
-
-/// The `header=NAME:VALUE` pairs of a query. What is not a header is left out.
-fn extra_headers(query: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let pairs = query.split('&').filter_map(|pair| pair.strip_prefix("header="));
-    let parse = |pair: &str| {
-        let pair = percent_decoded(pair);
-        let colon = pair.iter().position(|byte| *byte == b':')?;
-        let (name, value) = pair.split_at_checked(colon)?;
-        let value = value.get(1..)?;
-        Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?))
-    };
-    pairs.filter_map(parse).collect()
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
-        match code {
-            Some(byte) => {
-                decoded.push(byte);
-                decoded.extend(part.bytes().skip(2));
-            }
-            None => {
-                decoded.push(b'%');
-                decoded.extend(part.bytes());
-            }
-        }
-    }
-    decoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_query_adds_several_values_of_one_header() {
-        let headers = extra_headers("header=via:a&x=y&header=via:%22b%20c%22&header=no");
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        assert_eq!(headers, [("via", &b"a"[..]), ("via", &b"\"b c\""[..])]);
-    }
 
     #[test]
     fn a_task_that_panics_is_reported() {

@@ -1,10 +1,8 @@
 //! The filter's Wasm module: cargo builds it, a post-link step leaves out what the filter never uses
 //! (`link`).
 //!
-//! The SDK exports every callback of the ABI, and Envoy enters the VM for each exported one on each
-//! request. A callback that is not exported costs nothing: Envoy's proxy-wasm host looks every
-//! callback up by name and skips the missing ones (only `proxy_on_memory_allocate` or `malloc` is
-//! required).
+//! Envoy enters the VM for every callback that a module exports and skips those that it does not, so each
+//! export has its reason (only the memory, `proxy_on_memory_allocate` and the ABI's version are required).
 
 use std::env;
 use std::fs::{self, File};

@@ -1,7 +1,8 @@
-//! The socket below a mock server's connection: it counts what has been written and can be cut.
+//! The socket below a connection of the lab's own: it counts what has been written and can be cut.
 //!
-//! hyper knows no "reset this connection now". So a handler orders the [`Cut`], the connection's task
-//! drops hyper in mid-air, and the socket, which that task still holds, ends the way it was ordered.
+//! Neither hyper nor h2 knows "reset this connection now". So whoever holds the [`Control`] orders the
+//! [`Cut`], the connection's task drops the protocol in mid-air, and the socket, which that task still
+//! holds, ends the way it was ordered.
 
 use std::io;
 use std::net::Shutdown;
@@ -28,7 +29,7 @@ pub(crate) enum Cut {
     Babble,
 }
 
-/// The handler's hold on its connection.
+/// The hold that a handler, or a caller, has on its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Control(Arc<Shared>);
 
@@ -47,8 +48,18 @@ impl Control {
 
     /// Cuts the connection. Never returns: the handler goes down with it.
     pub(crate) async fn cut(&self, how: Cut) -> ! {
-        self.0.cut.send_replace(Some(how));
+        self.order(how);
         std::future::pending().await
+    }
+
+    /// Orders the cut and does not wait for it.
+    pub(crate) fn order(&self, how: Cut) {
+        self.0.cut.send_replace(Some(how));
+    }
+
+    /// Whether a cut has been ordered.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.cut.borrow().is_some()
     }
 
     /// The order to cut, once it is given.

@@ -118,7 +118,7 @@ fn a_killed_process_leaves_no_envoy_behind() {
     const VICTIM: &str = "FAILGATE_LAB_VICTIM";
     let name = "a_killed_process_leaves_no_envoy_behind";
     if env::var_os(VICTIM).is_some() {
-        let proxy = Proxy::start(&envoy(), &greeting(), &Options::default()).unwrap();
+        let mut proxy = Proxy::start(&envoy(), &greeting(), &Options::default()).unwrap();
         eprintln!("envoy is {}", proxy.pid());
         proxy.wait(|_| ()).unwrap();
         return;
