@@ -82,6 +82,7 @@ fn the_settings_in_the_readme_are_those_of_the_code() {
             Kind::Choice(words, place) => {
                 (format!("one of {}", words.join(", ")), json!(*place(&mut defaults)))
             }
+            Kind::HeaderName(place) => ("name of a header".to_owned(), json!(place(&mut defaults))),
             Kind::Causes(place) => ("list of causes".to_owned(), json!(place(&mut defaults))),
             Kind::GrpcStatuses(_) => (
                 "list of gRPC statuses, 1 to 16".to_owned(),

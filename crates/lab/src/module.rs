@@ -65,6 +65,7 @@ pub const EXPORTS: &[(&str, &str)] = &[
     ("proxy_on_memory_allocate",    "the host's way to hand over a value; without it the module is rejected"),
     ("proxy_on_context_create",     "begins a plugin or a stream; without it the module is rejected"),
     ("proxy_on_configure",          "reads the plugin's configuration"),
+    ("proxy_on_response_headers",   "the header that tells the next proxy; what it has said is read here too"),
     ("proxy_on_log",                "the stream has ended: the one callback that judges"),
     ("proxy_on_delete",             "frees the stream's context; without it every stream leaks"),
 ];

@@ -20,7 +20,7 @@ const fn row(key: &'static str, attribute: &'static str, operator: &'static str)
     Field { key, attribute, operator }
 }
 
-/// Every fact that the judge or a record uses.
+/// Every fact that the judge, a record or the filter uses.
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
     row("start_time",                          "request.time",                      "%START_TIME%"),
@@ -43,6 +43,9 @@ pub const FIELDS: &[Field] = &[
     row("upstream_response_started",           "response.backend_latency",          ""),
     row("route_name",                          "xds.route_name",                    "%ROUTE_NAME%"),
     row("direction",                           "xds.listener_direction",            ""),
+    row("downstream_mtls",                     "connection.mtls",                   ""),
+    row("upstream_peer_uri_san",               "upstream.uri_san_peer_certificate", "%UPSTREAM_PEER_URI_SAN%"),
+    row("upstream_local_uri_san",              "upstream.uri_san_local_certificate", "%UPSTREAM_LOCAL_URI_SAN%"),
     row("node_cluster",                        "xds.node.cluster",                  ""),
     row("node_id",                             "xds.node.id",                       ""),
 ];
