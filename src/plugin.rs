@@ -13,7 +13,7 @@ use failgate_verdict::settings::Settings;
 
 use crate::host::{self, Level, OneThread};
 use crate::report::Reporter;
-use crate::stream::{Mount, Passed};
+use crate::stream::Passed;
 
 /// So many mistakes of a configuration are told one by one.
 const PROBLEMS: usize = 20;
@@ -21,7 +21,6 @@ const PROBLEMS: usize = 20;
 /// What the proxy calls by a number.
 struct Context {
     number: u32,
-    mount: Mount,
     /// The reporter of its plugin; none before the plugin is configured.
     reporter: Option<Rc<Reporter>>,
     /// What the stream's response headers told when they passed.
@@ -65,11 +64,9 @@ fn put(context: Context) {
     });
 }
 
-/// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`. The plugin itself is told of
-/// streams only where it is mounted as an access logger.
+/// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`.
 pub fn created(number: u32, parent: u32) {
-    let mount = if parent == 0 { Mount::AccessLogger } else { Mount::Filter };
-    put(Context { number, mount, reporter: reporter(parent), passed: None });
+    put(Context { number, reporter: reporter(parent), passed: None });
 }
 
 /// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
@@ -90,7 +87,7 @@ pub fn configured(number: u32, configuration: &[u8]) {
     let proxy = host::text(const { attribute("node_cluster") })
         .or_else(|| host::text(const { attribute("node_id") }));
     let reporter = Some(Rc::new(Reporter::new(settings, proxy)));
-    put(Context { number, mount: Mount::AccessLogger, reporter, passed: None });
+    put(Context { number, reporter, passed: None });
 }
 
 /// The response headers of a stream pass.
@@ -101,13 +98,12 @@ pub fn response_headers(number: u32) {
     }
 }
 
-/// A stream has ended.
+/// A stream has ended: the one with this number, or some stream of the plugin with this number, if that is
+/// mounted as an access logger.
 pub fn stream_ended(number: u32) {
-    let ended = with(number, |context| {
-        Some((context.reporter.clone()?, context.mount, context.passed.take()))
-    });
-    if let Some((reporter, mount, passed)) = ended {
-        reporter.stream_ended(mount, passed);
+    let ended = with(number, |context| Some((context.reporter.clone()?, context.passed.take())));
+    if let Some((reporter, passed)) = ended {
+        reporter.stream_ended(passed);
     }
 }
 

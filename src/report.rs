@@ -11,7 +11,7 @@ use failgate_verdict::settings::Settings;
 
 use crate::header::Header;
 use crate::host::{self, Level};
-use crate::stream::{self, Mount, Passed};
+use crate::stream::{self, Passed};
 
 /// What every line of ours in the proxy's log begins with.
 const PREFIX: &str = "failgate ";
@@ -40,8 +40,8 @@ impl Reporter {
     }
 
     /// Reports the stream that has just ended, if it failed. `passed` is what its response headers told.
-    pub fn stream_ended(&self, mount: Mount, passed: Option<Passed>) {
-        let Some(ended) = stream::ended(mount, passed) else { return };
+    pub fn stream_ended(&self, passed: Option<Passed>) {
+        let Some(ended) = stream::ended(passed) else { return };
         let evidence = ended.evidence(self.proxy.as_deref());
         let Some(verdict) = self.criteria.judge(&evidence) else { return };
         if self.settings.ignore.contains(&verdict.cause) {

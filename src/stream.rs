@@ -16,15 +16,6 @@ use failgate_verdict::terms::Direction;
 
 use crate::host::{self, Headers};
 
-/// How the module is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mount {
-    /// As an HTTP filter: what ends is an HTTP stream.
-    Filter,
-    /// As an access logger: of an HTTP connection manager, a TCP proxy or a listener.
-    AccessLogger,
-}
-
 /// What the response headers say.
 #[derive(Clone, Copy, Default)]
 pub struct Head {
@@ -153,7 +144,7 @@ pub struct Ended {
 }
 
 /// Reads the stream that has ended. `None` when it did not fail.
-pub fn ended(mount: Mount, passed: Option<Passed>) -> Option<Ended> {
+pub fn ended(passed: Option<Passed>) -> Option<Ended> {
     let passed = passed.unwrap_or_else(|| {
         let head = Head::of(&host::response_headers());
         Passed { head, chosen: None, claim: None }
@@ -162,7 +153,7 @@ pub fn ended(mount: Mount, passed: Option<Passed>) -> Option<Ended> {
     let grpc = Grpc::of(passed.head);
     let succeeded =
         flags.without(Flags::HARMLESS).is_empty() && !passed.head.is_error() && grpc.succeeded();
-    (!succeeded).then(|| read(mount, flags, grpc, passed))
+    (!succeeded).then(|| read(flags, grpc, passed))
 }
 
 /// What one call into the proxy says of gRPC.
@@ -201,10 +192,11 @@ fn requested() -> bool {
     host::request_header("content-type").is_some_and(|value| is_grpc(value.as_bytes()))
 }
 
-fn read(mount: Mount, flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
+fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let protocol = host::text(const { attribute("protocol") });
-    let is_http = mount == Mount::Filter || protocol.is_some();
-    // What ends a connection is told of one that carried no stream.
+    // Every HTTP stream has a protocol, also one whose request could not be decoded. What ends a
+    // connection is told of one that carried no stream.
+    let is_http = protocol.is_some();
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
     Ended {

@@ -218,9 +218,11 @@ fn reset(reset: Reset<'_>, evidence: &Evidence<'_>) -> (Cause, DecidedBy) {
             return (cause, DecidedBy::Transport);
         }
     }
+    // After a retry the address is that of an earlier attempt.
+    let first = evidence.attempts.is_none_or(|attempts| attempts <= 1);
     let cause = match (row.cause, evidence.upstream_host) {
         (UPSTREAM_OVERFLOW, UpstreamHost::Absent) => CONNECTION_POOL_OVERFLOW,
-        (UPSTREAM_OVERFLOW, UpstreamHost::Address(_)) => MAX_REQUESTS_OVERFLOW,
+        (UPSTREAM_OVERFLOW, UpstreamHost::Address(_)) if first => MAX_REQUESTS_OVERFLOW,
         (cause, _) => cause,
     };
     (cause, DecidedBy::Details)

@@ -589,6 +589,9 @@ fn an_overflow_is_split_by_whether_an_endpoint_was_picked() {
     assert_eq!(at(UpstreamHost::Absent), "connection_pool_overflow");
     assert_eq!(at(UpstreamHost::Address("10.0.0.1:80")), "max_requests_overflow");
     assert_eq!(at(UpstreamHost::Unknown), "upstream_overflow");
+    let host = UpstreamHost::Address("10.0.0.1:80");
+    let retried = Evidence { attempts: Some(2), upstream_host: host, ..overflow };
+    assert_eq!(cause_of(&retried), "upstream_overflow", "the address is an earlier attempt's");
 }
 
 #[test]
