@@ -206,22 +206,30 @@ pub fn unsigned(name: &str) -> Option<u64> {
     number(name).and_then(|number| u64::try_from(number).ok())
 }
 
-/// A request header; bytes that are no UTF-8 are replaced.
-pub fn request_header(name: &str) -> Option<String> {
-    let value = received(|data, size| {
+/// A request header.
+pub fn request_header(name: &str) -> Option<Vec<u8>> {
+    received(|data, size| {
         // SAFETY: `name` outlives the call; `data` and `size` are valid for writes.
         unsafe {
             proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), data, size)
         }
-    });
-    value.map(lossy)
+    })
+}
+
+/// The request headers of the current stream, all in one call.
+pub fn request_headers() -> Headers {
+    headers(REQUEST_HEADERS)
 }
 
 /// The response headers of the current stream, all in one call.
 pub fn response_headers() -> Headers {
+    headers(RESPONSE_HEADERS)
+}
+
+fn headers(map: u32) -> Headers {
     let pairs = received(|data, size| {
         // SAFETY: `data` and `size` are valid for writes.
-        unsafe { proxy_get_header_map_pairs(RESPONSE_HEADERS, data, size) }
+        unsafe { proxy_get_header_map_pairs(map, data, size) }
     });
     Headers(pairs.unwrap_or_default())
 }
@@ -234,6 +242,12 @@ impl Headers {
     /// The first header of that name (lower case).
     pub fn first(&self, name: &str) -> Option<&[u8]> {
         self.pairs().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// The first header of that name as text; bytes that are no UTF-8 are replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let value = self.first(name).filter(|value| !value.is_empty())?;
+        Some(String::from_utf8_lossy(value).into_owned())
     }
 
     /// All headers of that name (lower case), in order.

@@ -175,9 +175,11 @@ impl Grpc {
     }
 
     /// The status, of a gRPC request only: for any other the proxy makes one up.
-    fn status(&self) -> Option<u32> {
+    fn status(&self, request: &Headers) -> Option<u32> {
         match self {
-            Self::Response(status) => status.filter(|_| requested()),
+            Self::Response(status) => {
+                status.filter(|_| request.first("content-type").is_some_and(is_grpc))
+            }
             Self::Request(true) => grpc_status(),
             Self::Request(false) => None,
         }
@@ -189,7 +191,7 @@ fn grpc_status() -> Option<u32> {
 }
 
 fn requested() -> bool {
-    host::request_header("content-type").is_some_and(|value| is_grpc(value.as_bytes()))
+    host::request_header("content-type").is_some_and(|value| is_grpc(&value))
 }
 
 fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
@@ -199,11 +201,12 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let is_http = protocol.is_some();
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
+    let request = host::request_headers();
     Ended {
         is_http,
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
-        grpc_status: grpc.status(),
+        grpc_status: grpc.status(&request),
         details: host::text(const { attribute("response_code_details") }),
         termination: connection(const { attribute("connection_termination_details") }),
         transport: host::text(const { attribute("upstream_transport_failure_reason") }),
@@ -211,8 +214,8 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
             const { attribute("downstream_transport_failure_reason") },
         ),
         protocol,
-        method: host::text(const { attribute("method") }),
-        request_id: host::text(const { attribute("request_id") }),
+        method: request.text(":method"),
+        request_id: request.text("x-request-id"),
         chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction()))),
         claim: passed.claim,
         connection_ready: host::attribute(const { attribute("upstream_connection_ready") })
