@@ -14,6 +14,7 @@ pub mod hop;
 pub mod http2;
 pub mod lines;
 mod link;
+pub mod mesh;
 pub mod mock;
 pub mod module;
 pub mod peers;
