@@ -5,6 +5,8 @@ mod demo;
 use std::process::ExitCode;
 
 use failgate_lab::hop::{Hop, Mount};
+use failgate_lab::mesh::cases::CASES;
+use failgate_lab::mesh::{Mesh, Options, Sides};
 use failgate_lab::records;
 use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::{Error, Result, envoy, module};
@@ -63,7 +65,14 @@ fn record() -> Result<()> {
     let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
     for scenario in ONE_HOP {
         progress(scenario.name);
-        records::write("one-hop", scenario.name, &records::of(&scenario.play(&hop)?))?;
+        let found = records::of(&scenario.play(&hop)?);
+        records::write("one-hop", scenario.name, &found.into())?;
     }
-    hop.mock.check()
+    hop.mock.check()?;
+    let mesh = Mesh::start(&envoy, &module, &Options::default())?;
+    for case in CASES {
+        progress(&case.file());
+        records::write("mesh", &case.file(), &Sides::of(&case.play(&mesh)?).json())?;
+    }
+    mesh.mock.check()
 }
