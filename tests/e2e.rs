@@ -15,6 +15,8 @@ mod configuration;
 mod cost;
 #[path = "e2e/garbage.rs"]
 mod garbage;
+#[path = "e2e/header.rs"]
+mod header;
 #[path = "e2e/mesh.rs"]
 mod mesh;
 #[path = "e2e/one_hop.rs"]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
+    header::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);

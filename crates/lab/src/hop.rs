@@ -61,10 +61,15 @@ impl Hop {
     ///
     /// # Errors
     /// As [`Hop::start`].
-    pub fn traced(envoy: &Envoy, module: &Module, mount: Mount) -> Result<Self> {
+    pub fn traced(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        configuration: &str,
+    ) -> Result<Self> {
         let levels = Some("wasm:trace".to_owned());
         let options = Options { component_log_level: levels, ..Options::default() };
-        Self::start_with(envoy, module, mount, "", &options)
+        Self::start_with(envoy, module, mount, configuration, &options)
     }
 
     fn start_with(

@@ -2,8 +2,8 @@
 //!
 //! A member of ours names the proxy and carries our gate and cause beside the RFC's own parameters:
 //! `"mock-server.default"; error=connection_terminated; gate=response; cause=connection_terminated`. One
-//! without an error says that the application itself answered so. Each field line is read by itself: a
-//! line that is no List says nothing, and cannot silence another.
+//! without an error says that the application itself answered so. Each field line is read by itself, so that
+//! one that is no List silences no other; Envoy joins the lines of `proxy-status`, but of no other name.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
