@@ -58,8 +58,17 @@ pub fn retry_after() -> Value {
 /// What makes a cluster speak HTTP/2 to its endpoints, with these options.
 #[must_use]
 pub fn http2(options: Value) -> Value {
+    http2_with(options, json!({}))
+}
+
+/// What makes a cluster speak HTTP/2, with these options, and these of any HTTP.
+#[must_use]
+pub fn http2_with(options: Value, common: Value) -> Value {
     const OPTIONS: &str = "extensions.upstreams.http.v3.HttpProtocolOptions";
-    let options = json!({ "explicit_http_config": { "http2_protocol_options": options } });
+    let options = json!({
+        "explicit_http_config": { "http2_protocol_options": options },
+        "common_http_protocol_options": common,
+    });
     json!({ "typed_extension_protocol_options": {
         format!("envoy.{OPTIONS}"): typed(OPTIONS, options),
     } })
