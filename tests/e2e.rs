@@ -1,6 +1,7 @@
 //! End to end: every claim here is made of a real Envoy with the module that ships, and nothing between.
 //!
-//! The tests of one hop share one Envoy per mount; whoever needs another configuration starts another.
+//! The tests of one hop share one Envoy per mount, those of a mesh a pair; whoever needs another configuration
+//! starts others.
 
 #![allow(
     clippy::unwrap_used,
