@@ -90,7 +90,7 @@ fn follow(mesh: Mesh) -> Result<()> {
         "and http://127.0.0.1:{server} (server). The client's takes HTTP on {http}, gRPC on {grpc}:"
     );
     println!("  curl -i -H 'host: mock-server' http://127.0.0.1:{http}/reset-before-response/100");
-    println!("  curl -i -H 'host: refused' http://127.0.0.1:{http}/");
+    println!("  curl -i -H 'host: slow' http://127.0.0.1:{http}/delay/5000");
     println!("Their logs, records among them, are shown here. Ctrl-C ends it.\n");
     mesh.follow()
 }
