@@ -13,7 +13,7 @@ use failgate_verdict::settings;
 use failgate_verdict::terms::{DecidedBy, Direction, Responder};
 
 use crate::host::{self, Headers};
-use crate::stream::{Chosen, Head, Passed, Response, direction};
+use crate::stream::{Chosen, Head, Passed, Response, direction, flags};
 
 /// Reads and writes the header as its settings say.
 pub struct Header {
@@ -52,9 +52,11 @@ impl Header {
         if !head.is_error() {
             return Passed { claim: claim.map(Box::new), ..passed };
         }
-        let chosen = Chosen::read(direction);
+        let flags = flags();
+        let chosen = Chosen::read(direction, flags);
         if self.tells(direction) {
-            self.tell(&Response { head, chosen: &chosen, claim: claim.as_ref() }, criteria, proxy);
+            let claim = claim.as_ref();
+            self.tell(&Response { head, flags, chosen: &chosen, claim }, criteria, proxy);
         }
         Passed { head, chosen: Some(Box::new(chosen)), claim: claim.map(Box::new) }
     }

@@ -119,6 +119,7 @@ unsafe extern "C" {
         value: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -219,6 +220,12 @@ pub fn request_header(name: &str) -> Option<Vec<u8>> {
 /// The request headers of the current stream, all in one call.
 pub fn request_headers() -> Headers {
     headers(REQUEST_HEADERS)
+}
+
+/// Sets filter state of the current stream, which the proxy keeps as `wasm.KEY`.
+pub fn set_filter_state(key: &str, value: &str) {
+    // SAFETY: `key` and `value` outlive the call.
+    unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
 }
 
 /// The response headers of the current stream, all in one call.

@@ -8,6 +8,7 @@ use failgate_verdict::judge::Criteria;
 use failgate_verdict::rate::TokenBucket;
 use failgate_verdict::record::Record;
 use failgate_verdict::settings::Settings;
+use failgate_verdict::text::spliceable;
 
 use crate::header::Header;
 use crate::host::{self, Level};
@@ -39,28 +40,43 @@ impl Reporter {
         self.header.pass(&host::response_headers(), self.criteria, self.proxy.as_deref())
     }
 
-    /// Reports the stream that has just ended, if it failed. `passed` is what its response headers told.
-    pub fn stream_ended(&self, passed: Option<Passed>) {
+    /// Reports the stream that has just ended, if it failed. `passed` is what its response headers told;
+    /// `is_filter` says that it is a filter of the stream that is told, so that it may have state.
+    pub fn stream_ended(&self, passed: Option<Passed>, is_filter: bool) {
         let Some(ended) = stream::ended(passed) else { return };
         let evidence = ended.evidence(self.proxy.as_deref());
         let Some(verdict) = self.criteria.judge(&evidence) else { return };
         if self.settings.ignore.contains(&verdict.cause) {
             return;
         }
-        self.log(Record::new(&verdict, &evidence, &ended.facts()));
+        let now = host::now();
+        let record = Record::new(&verdict, &evidence, &ended.facts(now));
+        if is_filter && self.settings.filter_state.enabled {
+            set_filter_state(&record);
+        }
+        self.log(record, now);
     }
 
-    fn log(&self, mut record: Record) {
+    fn log(&self, mut record: Record, now: u64) {
         if !self.settings.log.enabled {
             return;
         }
         let Ok(mut lines) = self.lines.try_borrow_mut() else { return };
-        let Some(suppressed) = lines.take(host::now()) else { return };
+        let Some(suppressed) = lines.take(now) else { return };
         record.suppressed = (suppressed > 0).then_some(suppressed);
         // Nothing in a record can fail to be written as JSON.
         if let Ok(json) = serde_json::to_string(&record) {
             host::log(level(self.settings.log.level), &format!("{PREFIX}{json}"));
         }
+    }
+}
+
+/// For the access log of the same stream, which is written after its filters have been told.
+fn set_filter_state(record: &Record) {
+    host::set_filter_state("failgate.gate", record.gate.name());
+    host::set_filter_state("failgate.cause", record.cause.name());
+    if let Some(look) = record.look.first() {
+        host::set_filter_state("failgate.look", &spliceable(look));
     }
 }
 

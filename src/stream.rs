@@ -53,14 +53,18 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    pub fn read(direction: Direction) -> Self {
+    pub fn read(direction: Direction, flags: Flags) -> Self {
+        // Whether the cluster has endpoints at all matters where none could be picked.
+        let endpoints = flags.any_of(Flags::UH);
         Self {
             direction,
             cluster: host::text(const { attribute("upstream_cluster") }),
             route: host::text(const { attribute("route_name") }),
             upstream_host: host::text(const { attribute("upstream_host") }),
             attempts: host::unsigned(const { attribute("upstream_request_attempt_count") }),
-            endpoints: host::unsigned(const { attribute("upstream_endpoints") }),
+            endpoints: endpoints
+                .then(|| host::unsigned(const { attribute("upstream_endpoints") }))
+                .flatten(),
         }
     }
 
@@ -95,6 +99,7 @@ pub struct Passed {
 /// A response that is an error, at the moment when its headers pass.
 pub struct Response<'a> {
     pub head: Head,
+    pub flags: Flags,
     pub chosen: &'a Chosen,
     pub claim: Option<&'a Claim>,
 }
@@ -104,7 +109,7 @@ impl Response<'_> {
     pub fn judged<T>(&self, judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
         let details = host::text(const { attribute("response_code_details") });
         judge(&self.chosen.evidence(Evidence {
-            flags: flags(),
+            flags: self.flags,
             status: self.head.status,
             grpc_status: self.head.grpc_status,
             details: details.as_deref(),
@@ -114,7 +119,8 @@ impl Response<'_> {
     }
 }
 
-fn flags() -> Flags {
+/// The response flags as they are now.
+pub fn flags() -> Flags {
     Flags(host::unsigned(const { attribute("response_flags") }).unwrap_or_default())
 }
 
@@ -139,7 +145,6 @@ pub struct Ended {
     claim: Option<Box<Claim>>,
     connection_ready: bool,
     response_started: bool,
-    start: Option<u64>,
     duration: Option<u64>,
 }
 
@@ -202,6 +207,15 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
     let request = host::request_headers();
+    let response_started =
+        host::attribute(const { attribute("upstream_response_started") }).is_some();
+    // A response that has started came over a connection, so that a reason which is there all the same is an
+    // earlier attempt's; and with a reason there was no connection.
+    let transport = const { attribute("upstream_transport_failure_reason") };
+    let transport = if response_started { None } else { host::text(transport) };
+    let ready = const { attribute("upstream_connection_ready") };
+    let ready = || transport.is_none() && host::attribute(ready).is_some();
+    let connection_ready = response_started || ready();
     Ended {
         is_http,
         flags,
@@ -209,20 +223,17 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
         grpc_status: grpc.status(&request),
         details: host::text(const { attribute("response_code_details") }),
         termination: connection(const { attribute("connection_termination_details") }),
-        transport: host::text(const { attribute("upstream_transport_failure_reason") }),
+        transport,
         downstream_transport: connection(
             const { attribute("downstream_transport_failure_reason") },
         ),
         protocol,
         method: request.text(":method"),
         request_id: request.text("x-request-id"),
-        chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction()))),
+        chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction(), flags))),
         claim: passed.claim,
-        connection_ready: host::attribute(const { attribute("upstream_connection_ready") })
-            .is_some(),
-        response_started: host::attribute(const { attribute("upstream_response_started") })
-            .is_some(),
-        start: host::unsigned(const { attribute("start_time") }),
+        connection_ready,
+        response_started,
         duration: host::unsigned(const { attribute("duration") }),
     }
 }
@@ -248,10 +259,10 @@ impl Ended {
         })
     }
 
-    /// The facts that no verdict depends on.
-    pub fn facts(&self) -> Facts<'_> {
+    /// The facts that no verdict depends on. The stream has ended `now`, in nanoseconds since 1970.
+    pub fn facts(&self, now: u64) -> Facts<'_> {
         Facts {
-            start: self.start,
+            start: self.duration.and_then(|duration| now.checked_sub(duration)),
             duration: self.duration,
             method: self.method.as_deref(),
             request_id: self.request_id.as_deref(),

@@ -13,6 +13,8 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/filter_state.rs"]
+mod filter_state;
 #[path = "e2e/garbage.rs"]
 mod garbage;
 #[path = "e2e/header.rs"]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
+    filter_state::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);

@@ -174,6 +174,17 @@ pub fn access_log(format: &str) -> Value {
     extension("stderr", "extensions.access_loggers.stream.v3.StderrAccessLog", format)
 }
 
+/// An access log on stdout: lines of JSON when the format is an object, else of text.
+#[must_use]
+pub fn access_log_on_stdout(format: &Value) -> Value {
+    let format = match format {
+        Value::String(text) => json!({ "text_format_source": { "inline_string": text } }),
+        object => json!({ "json_format": object }),
+    };
+    let kind = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+    extension("stdout", kind, json!({ "log_format": format }))
+}
+
 /// These routes for requests to these hosts.
 #[must_use]
 pub fn virtual_host(name: &str, domains: &[&str], routes: &[Value]) -> Value {

@@ -54,7 +54,21 @@ impl Hop {
         mount: Mount,
         configuration: &str,
     ) -> Result<Self> {
-        Self::start_with(envoy, module, mount, configuration, &Options::default())
+        Self::start_with(envoy, module, mount, configuration, &Options::default(), &[])
+    }
+
+    /// A hop with more access logs, which see what the module has left for them.
+    ///
+    /// # Errors
+    /// As [`Hop::start`].
+    pub fn logging(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        configuration: &str,
+        logs: &[Value],
+    ) -> Result<Self> {
+        Self::start_with(envoy, module, mount, configuration, &Options::default(), logs)
     }
 
     /// A hop whose Envoy logs every call that the module makes into it.
@@ -69,7 +83,7 @@ impl Hop {
     ) -> Result<Self> {
         let levels = Some("wasm:trace".to_owned());
         let options = Options { component_log_level: levels, ..Options::default() };
-        Self::start_with(envoy, module, mount, configuration, &options)
+        Self::start_with(envoy, module, mount, configuration, &options, &[])
     }
 
     fn start_with(
@@ -78,6 +92,7 @@ impl Hop {
         mount: Mount,
         configuration: &str,
         options: &Options,
+        logs: &[Value],
     ) -> Result<Self> {
         let mock = Mock::start()?;
         let black_hole = BlackHole::open()?;
@@ -90,7 +105,7 @@ impl Hop {
             plain: plain.port(),
         };
         let plugin = plugin(&module.path, configuration);
-        let bootstrap = bootstrap("client", &[outbound(mount, &plugin)], &clusters(ports));
+        let bootstrap = bootstrap("client", &[outbound(mount, &plugin, logs)], &clusters(ports));
         let proxy = Proxy::start(envoy, &bootstrap, options)?;
         let names = Names::new(&[
             (ports.mock, "mock"),
@@ -197,7 +212,7 @@ impl Hop {
     }
 }
 
-fn outbound(mount: Mount, plugin: &Value) -> Value {
+fn outbound(mount: Mount, plugin: &Value, logs: &[Value]) -> Value {
     let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], Vec::new());
     match mount {
         // Where Istio puts a WasmPlugin: behind its own authorization, before fault injection.
@@ -205,6 +220,7 @@ fn outbound(mount: Mount, plugin: &Value) -> Value {
         Mount::AccessLogger => loggers.push(wasm_access_logger(plugin)),
     }
     filters.push(extension(FAULT, "extensions.filters.http.fault.v3.HTTPFault", json!({})));
+    loggers.extend_from_slice(logs);
     loggers.push(streams::access_log());
     let http = with(http(&routes(), &filters), json!({ "access_log": loggers }));
     listener("outbound", "OUTBOUND", http)
