@@ -128,6 +128,34 @@ fn hop(claim: &Claim) -> Hop<'_> {
     Hop { name: &claim.name, cause: claim.cause }
 }
 
+/// How far the last attempt got.
+#[derive(Default)]
+struct Upstream {
+    /// Why there was no connection.
+    transport: Option<String>,
+    connection_ready: bool,
+    response_started: bool,
+}
+
+impl Upstream {
+    /// Asks only what the answers so far leave open: without an attempt there was nothing; a response that has
+    /// started came over a connection (a reason that is there all the same is an earlier attempt's); and with
+    /// a reason there was none.
+    fn read(chosen: &Chosen) -> Self {
+        let is_there = |name| host::attribute(name).is_some();
+        if chosen.attempts == Some(0) {
+            Self::default()
+        } else if is_there(const { attribute("upstream_response_started") }) {
+            Self { transport: None, connection_ready: true, response_started: true }
+        } else {
+            let transport = host::text(const { attribute("upstream_transport_failure_reason") });
+            let ready = const { attribute("upstream_connection_ready") };
+            let connection_ready = transport.is_none() && is_there(ready);
+            Self { transport, connection_ready, response_started: false }
+        }
+    }
+}
+
 /// An ended stream that may have failed, with everything that the proxy says of it.
 pub struct Ended {
     is_http: bool,
@@ -136,15 +164,13 @@ pub struct Ended {
     grpc_status: Option<u32>,
     details: Option<String>,
     termination: Option<String>,
-    transport: Option<String>,
     downstream_transport: Option<String>,
     protocol: Option<String>,
     method: Option<String>,
     request_id: Option<String>,
     chosen: Box<Chosen>,
     claim: Option<Box<Claim>>,
-    connection_ready: bool,
-    response_started: bool,
+    upstream: Upstream,
     duration: Option<u64>,
 }
 
@@ -207,15 +233,8 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
     let request = host::request_headers();
-    let response_started =
-        host::attribute(const { attribute("upstream_response_started") }).is_some();
-    // A response that has started came over a connection, so that a reason which is there all the same is an
-    // earlier attempt's; and with a reason there was no connection.
-    let transport = const { attribute("upstream_transport_failure_reason") };
-    let transport = if response_started { None } else { host::text(transport) };
-    let ready = const { attribute("upstream_connection_ready") };
-    let ready = || transport.is_none() && host::attribute(ready).is_some();
-    let connection_ready = response_started || ready();
+    let chosen = passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction(), flags)));
+    let upstream = Upstream::read(&chosen);
     Ended {
         is_http,
         flags,
@@ -223,17 +242,15 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
         grpc_status: grpc.status(&request),
         details: host::text(const { attribute("response_code_details") }),
         termination: connection(const { attribute("connection_termination_details") }),
-        transport,
+        upstream,
         downstream_transport: connection(
             const { attribute("downstream_transport_failure_reason") },
         ),
         protocol,
         method: request.text(":method"),
         request_id: request.text("x-request-id"),
-        chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction(), flags))),
+        chosen,
         claim: passed.claim,
-        connection_ready,
-        response_started,
         duration: host::unsigned(const { attribute("duration") }),
     }
 }
@@ -250,10 +267,10 @@ impl Ended {
             flags: self.flags,
             details: self.details.as_deref(),
             termination: self.termination.as_deref(),
-            transport: self.transport.as_deref(),
+            transport: self.upstream.transport.as_deref(),
             downstream_transport: self.downstream_transport.as_deref(),
-            connection_ready: Some(self.connection_ready),
-            response_started: Some(self.response_started),
+            connection_ready: Some(self.upstream.connection_ready),
+            response_started: Some(self.upstream.response_started),
             hop: self.claim.as_deref().map(hop),
             ..Evidence::default()
         })

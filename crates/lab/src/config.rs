@@ -177,9 +177,9 @@ pub fn access_log(format: &str) -> Value {
 /// An access log on stdout: lines of JSON when the format is an object, else of text.
 #[must_use]
 pub fn access_log_on_stdout(format: &Value) -> Value {
-    let format = match format {
-        Value::String(text) => json!({ "text_format_source": { "inline_string": text } }),
-        object => json!({ "json_format": object }),
+    let format = match format.as_str() {
+        Some(text) => json!({ "text_format_source": { "inline_string": text } }),
+        None => json!({ "json_format": format }),
     };
     let kind = "extensions.access_loggers.stream.v3.StdoutAccessLog";
     extension("stdout", kind, json!({ "log_format": format }))
