@@ -12,6 +12,7 @@ use failgate_verdict::field::attribute;
 use failgate_verdict::settings::Settings;
 
 use crate::host::{self, Level, OneThread};
+use crate::metrics::{Counter, Metrics};
 use crate::report::Reporter;
 use crate::stream::Passed;
 
@@ -82,6 +83,7 @@ pub fn created(number: u32, parent: u32) {
 /// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
 pub fn configured(number: u32, configuration: &[u8]) {
     let (settings, problems) = Settings::parse(configuration);
+    let metrics = Metrics::default();
     // Each worker has a VM of its own, and all of them read the same configuration: one says so.
     if host::share("failgate.configuration", configuration) {
         host::log(Level::Info, concat!("failgate ", env!("CARGO_PKG_VERSION"), " is configured"));
@@ -90,13 +92,16 @@ pub fn configured(number: u32, configuration: &[u8]) {
                 format!("failgate configuration: {problem}; the default stands in its place");
             host::log(Level::Error, &message);
         }
+        if settings.metrics.enabled && !problems.is_empty() {
+            metrics.add(Counter::ConfigurationErrors, problems.len());
+        }
         if let Some(more) = problems.len().checked_sub(PROBLEMS).filter(|more| *more > 0) {
             host::log(Level::Error, &format!("failgate configuration: {more} more mistakes"));
         }
     }
     let proxy = host::text(const { attribute("node_cluster") })
         .or_else(|| host::text(const { attribute("node_id") }));
-    let reporter = Some(Rc::new(Reporter::new(settings, proxy)));
+    let reporter = Some(Rc::new(Reporter::new(settings, proxy, metrics)));
     put(Context { number, kind: Kind::Plugin, reporter, passed: None });
 }
 

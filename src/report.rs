@@ -12,6 +12,7 @@ use failgate_verdict::text::spliceable;
 
 use crate::header::Header;
 use crate::host::{self, Level};
+use crate::metrics::{Counter, Metrics};
 use crate::stream::{self, Passed};
 
 /// What every line of ours in the proxy's log begins with.
@@ -25,14 +26,15 @@ pub struct Reporter {
     proxy: Option<String>,
     lines: RefCell<TokenBucket>,
     header: Header,
+    metrics: Metrics,
 }
 
 impl Reporter {
     /// A reporter with these settings.
-    pub fn new(settings: Settings, proxy: Option<String>) -> Self {
+    pub fn new(settings: Settings, proxy: Option<String>, metrics: Metrics) -> Self {
         let lines = RefCell::new(TokenBucket::new(settings.log.max_per_second));
         let header = Header::new(&settings.header);
-        Self { criteria: settings.criteria(), settings, proxy, lines, header }
+        Self { criteria: settings.criteria(), settings, proxy, lines, header, metrics }
     }
 
     /// Looks at response headers that pass.
@@ -49,6 +51,7 @@ impl Reporter {
         if self.settings.ignore.contains(&verdict.cause) {
             return;
         }
+        self.count(Counter::Failure(verdict.cause));
         let now = host::now();
         let record = Record::new(&verdict, &evidence, &ended.facts(now));
         if is_filter && self.settings.filter_state.enabled {
@@ -57,12 +60,21 @@ impl Reporter {
         self.log(record, now);
     }
 
+    fn count(&self, counter: Counter) {
+        if self.settings.metrics.enabled {
+            self.metrics.add(counter, 1);
+        }
+    }
+
     fn log(&self, mut record: Record, now: u64) {
         if !self.settings.log.enabled {
             return;
         }
         let Ok(mut lines) = self.lines.try_borrow_mut() else { return };
-        let Some(suppressed) = lines.take(now) else { return };
+        let Some(suppressed) = lines.take(now) else {
+            self.count(Counter::RecordsSuppressed);
+            return;
+        };
         record.suppressed = (suppressed > 0).then_some(suppressed);
         // Nothing in a record can fail to be written as JSON.
         if let Ok(json) = serde_json::to_string(&record) {

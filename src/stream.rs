@@ -92,14 +92,22 @@ pub struct Passed {
     pub head: Head,
     /// Read only for a response that is an error.
     pub chosen: Option<Box<Chosen>>,
+    /// The details, with the flags that were set then: where no flag has come since, they still hold.
+    pub details: Option<(Flags, String)>,
     /// What the next hop said, when it can be believed.
     pub claim: Option<Box<Claim>>,
+}
+
+/// The response code details as they are now.
+pub fn details() -> Option<String> {
+    host::text(const { attribute("response_code_details") })
 }
 
 /// A response that is an error, at the moment when its headers pass.
 pub struct Response<'a> {
     pub head: Head,
     pub flags: Flags,
+    pub details: Option<&'a str>,
     pub chosen: &'a Chosen,
     pub claim: Option<&'a Claim>,
 }
@@ -107,12 +115,11 @@ pub struct Response<'a> {
 impl Response<'_> {
     /// Asks `judge` for its answer to the evidence so far.
     pub fn judged<T>(&self, judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
-        let details = host::text(const { attribute("response_code_details") });
         judge(&self.chosen.evidence(Evidence {
             flags: self.flags,
             status: self.head.status,
             grpc_status: self.head.grpc_status,
-            details: details.as_deref(),
+            details: self.details,
             hop: self.claim.map(hop),
             ..Evidence::default()
         }))
@@ -178,7 +185,7 @@ pub struct Ended {
 pub fn ended(passed: Option<Passed>) -> Option<Ended> {
     let passed = passed.unwrap_or_else(|| {
         let head = Head::of(&host::response_headers());
-        Passed { head, chosen: None, claim: None }
+        Passed { head, chosen: None, details: None, claim: None }
     });
     let flags = flags();
     let grpc = Grpc::of(passed.head);
@@ -240,7 +247,10 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
         grpc_status: grpc.status(&request),
-        details: host::text(const { attribute("response_code_details") }),
+        details: passed
+            .details
+            .filter(|(before, _)| *before == flags)
+            .map_or_else(details, |(_, details)| Some(details)),
         termination: connection(const { attribute("connection_termination_details") }),
         upstream,
         downstream_transport: connection(

@@ -21,6 +21,8 @@ mod garbage;
 mod header;
 #[path = "e2e/mesh.rs"]
 mod mesh;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
 
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     mesh::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
+    metrics::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);

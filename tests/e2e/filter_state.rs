@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use failgate_lab::config::access_log_on_stdout;
-use failgate_lab::hop::{Hop, Mount, PATIENCE};
+use failgate_lab::hop::{Extras, Hop, Mount, PATIENCE};
 use failgate_lab::{Error, Result, workspace};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ fn hop(rig: &Rig, mount: Mount, configuration: &str) -> Result<Hop> {
     let json: Value = serde_json::from_str(&documented("json")?)
         .map_err(|error| Error::new("reading the format", error))?;
     let logs = [access_log_on_stdout(&json!(documented("text")?)), access_log_on_stdout(&json)];
-    Hop::logging(&rig.envoy, &rig.module, mount, configuration, &logs)
+    let extras = Extras { access_logs: logs.to_vec(), ..Extras::default() };
+    Hop::start_with(&rig.envoy, &rig.module, mount, configuration, &extras)
 }
 
 /// The end of the text line and the JSON line of one request.

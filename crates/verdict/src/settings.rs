@@ -24,6 +24,8 @@ pub struct Settings {
     pub header: Header,
     /// The verdict as filter state, for the proxy's own access logs.
     pub filter_state: FilterState,
+    /// Counters of the proxy.
+    pub metrics: Metrics,
     /// Causes that are not reported.
     pub ignore: Vec<Cause>,
     /// gRPC statuses of an upstream that count as failures, 1 to 16; `None` means the default set.
@@ -57,6 +59,13 @@ pub struct FilterState {
     pub enabled: bool,
 }
 
+/// `metrics`: counters of the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Are failures counted at all?
+    pub enabled: bool,
+}
+
 /// The modes of the header. `off`: it is neither read nor written. `mesh`: an inbound sidecar writes it to
 /// callers that came over mTLS, and every proxy reads it and takes it out. `always`: every proxy writes it.
 pub const MODES: &[&str] = &["off", "mesh", "always"];
@@ -69,7 +78,8 @@ impl Default for Settings {
         let log = Log { enabled: true, level: "warn", max_per_second: 50 };
         let header = Header { mode: "mesh", name: NAME.to_owned() };
         let filter_state = FilterState { enabled: true };
-        Self { log, header, filter_state, ignore: Vec::new(), grpc_statuses: None }
+        let metrics = Metrics { enabled: true };
+        Self { log, header, filter_state, metrics, ignore: Vec::new(), grpc_statuses: None }
     }
 }
 
@@ -112,6 +122,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("header.mode",      Kind::Choice(MODES, |s| &mut s.header.mode),            "who is told by the header: nobody, the next proxy of the mesh, every caller"),
     setting("header.name",      Kind::HeaderName(|s| &mut s.header.name),               "the header's name"),
     setting("filterState.enabled", Kind::Boolean(|s| &mut s.filter_state.enabled),      "set `failgate.gate`, `failgate.cause` and `failgate.look` for the access log"),
+    setting("metrics.enabled",  Kind::Boolean(|s| &mut s.metrics.enabled),              "count failures by gate and cause, records suppressed and mistakes of the configuration"),
     setting("ignore",           Kind::Causes(|s| &mut s.ignore),                        "causes that are not reported"),
     setting("grpcStatuses",     Kind::GrpcStatuses(|s| &mut s.grpc_statuses),           "gRPC statuses of an upstream that count as failures"),
 ];
@@ -285,6 +296,7 @@ mod tests {
             "log": { "enabled": false, "level": "error", "maxPerSecond": 7 },
             "header": { "mode": "always", "name": "x-failgate" },
             "filterState": { "enabled": false },
+            "metrics": { "enabled": false },
             "ignore": ["client_disconnected", "client_reset"],
             "grpcStatuses": [2, 14]
         }"#;
@@ -293,6 +305,7 @@ mod tests {
         assert_eq!(settings.log, Log { enabled: false, level: "error", max_per_second: 7 });
         assert_eq!(settings.header, Header { mode: "always", name: "x-failgate".to_owned() });
         assert_eq!(settings.filter_state, FilterState { enabled: false });
+        assert_eq!(settings.metrics, Metrics { enabled: false });
         let ignored: Vec<&str> = settings.ignore.iter().map(|cause| cause.name()).collect();
         assert_eq!(ignored, ["client_disconnected", "client_reset"]);
         assert_eq!(settings.criteria(), Criteria::with_grpc_failures([2, 14]));
