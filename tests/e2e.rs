@@ -13,6 +13,8 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/examples.rs"]
+mod examples;
 #[path = "e2e/filter_state.rs"]
 mod filter_state;
 #[path = "e2e/garbage.rs"]
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
+    examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
