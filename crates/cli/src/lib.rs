@@ -1,0 +1,10 @@
+//! The command line of failgate: the judge of live traffic, for logs that are there already.
+//!
+//! ```text
+//! a line ──▶ read ──▶ Record, or facts ──▶ Evidence ──▶ judge ──▶ Record ──▶ inspect: table, JSON, summary, stories
+//! a word ──▶ explain ──▶ what it means, what it does not mean, what to look at
+//! ```
+//!
+//! What a log line cannot say stays unknown; nothing here decides about a failure, the verdict crate does.
+
+pub mod read;
