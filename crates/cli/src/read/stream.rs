@@ -168,6 +168,12 @@ impl<'a> Stream<'a> {
         nanoseconds(self.text(at!("start_time"))?)
     }
 
+    /// Did it begin at or after that time? Also when the line does not say when it began.
+    #[must_use]
+    pub fn began_since(&self, since: Option<u64>) -> bool {
+        since.is_none_or(|since| self.start().is_none_or(|start| start >= since))
+    }
+
     /// `x-request-id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {

@@ -1,0 +1,22 @@
+//! The command `failgate`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use failgate_cli::args::{Arguments, Command};
+use failgate_cli::inspect;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Inspect(options) => inspect::run(&options),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        // Whoever reads us has enough; that is no mistake of ours or theirs.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("failgate: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
