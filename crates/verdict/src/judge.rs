@@ -291,7 +291,7 @@ fn response_headers_arrived(evidence: &Evidence<'_>) -> bool {
 
 fn delivered(cause: Cause, evidence: &Evidence<'_>) -> Delivered {
     let row = cause.row();
-    let tried_before = evidence.attempts.is_some_and(|attempts| attempts > 1);
+    let tried_before = tried_before(row.gate, evidence);
     match row.delivered {
         Delivered::Yes => Delivered::Yes,
         // What an earlier attempt came to is not in the evidence: it may have been answered.
@@ -304,6 +304,19 @@ fn delivered(cause: Cause, evidence: &Evidence<'_>) -> Delivered {
             Delivered::No
         }
         Delivered::Maybe => Delivered::Maybe,
+    }
+}
+
+/// Was there an attempt before the last one? Without their number, exhausted retries tell of one, and so does
+/// an endpoint that had been picked before none could be.
+fn tried_before(gate: Gate, evidence: &Evidence<'_>) -> bool {
+    match evidence.attempts {
+        Some(attempts) => attempts > 1,
+        None => {
+            evidence.stream == Stream::Http
+                && (evidence.flags.any_of(Flags::URX)
+                    || (gate == Gate::Endpoint && evidence.upstream_address().is_some()))
+        }
     }
 }
 
