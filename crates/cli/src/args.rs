@@ -22,8 +22,35 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say what a flag, a text of Envoy's, a cause, a gate or a whole line means
+    Explain(Explain),
     /// Judge the failed requests of access logs, and show failgate's records
     Inspect(Inspect),
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  failgate explain UF
+  failgate explain 503 URX,UF
+  failgate explain 'upstream_reset_before_response_started{overflow}'
+  failgate explain tls_san_mismatch
+  failgate explain connect
+  kubectl logs deploy/reviews -c istio-proxy --tail=1 | failgate explain";
+
+/// What to explain.
+#[derive(Debug, Default, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct Explain {
+    /// A flag, response code details, a transport failure reason, a cause, a gate, a status with flags, or a
+    /// whole line of a log; nothing reads one line from standard input
+    #[arg(value_name = "WORD", allow_hyphen_values = true)]
+    pub words: Vec<String>,
+    /// Draw with ASCII only
+    #[arg(long)]
+    pub ascii: bool,
+    /// When to use colours; NO_COLOR switches them off too
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 const INSPECT_EXAMPLES: &str = "\
@@ -155,7 +182,9 @@ mod tests {
     fn every_gate_and_cause_can_be_asked_for() {
         for row in CAUSES {
             let arguments = ["failgate", "inspect", "--cause", row.name, "--gate", row.gate.name()];
-            let Command::Inspect(options) = Arguments::parse_from(arguments).command;
+            let Command::Inspect(options) = Arguments::parse_from(arguments).command else {
+                panic!("{arguments:?}")
+            };
             assert_eq!(options.cause, [Cause::named(row.name).unwrap()]);
             assert_eq!(options.gate, [row.gate]);
         }

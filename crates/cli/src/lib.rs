@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! a line ──▶ read ──▶ Record, or facts ──▶ Evidence ──▶ judge ──▶ Record ──▶ inspect: table, JSON, summary, stories
+//! a word ──▶ explain ──▶ Evidence ──▶ judge ──▶ what it means, what it does not mean, what to look at
 //! ```
 //!
 //! What a log line cannot say stays unknown; nothing here decides about a failure, the verdict crate does.
 
 pub mod args;
+pub mod explain;
 pub mod inspect;
 pub mod read;
 pub mod screen;

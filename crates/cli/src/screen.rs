@@ -70,6 +70,30 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The width that texts are wrapped at.
+const WIDTH: usize = 100;
+
+/// A paragraph, its first line behind `head` and all others as far in as `indent`; ends with a line end.
+#[must_use]
+pub fn wrapped(text: &str, indent: usize, head: &str) -> String {
+    let (mut lines, mut width) = (head.to_owned(), indent);
+    for word in text.split_ascii_whitespace() {
+        let length = word.chars().count();
+        if width > indent && width + 1 + length > WIDTH {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            width = indent;
+        } else if width > indent {
+            lines.push(' ');
+            width += 1;
+        }
+        lines.push_str(word);
+        width += length;
+    }
+    lines.push('\n');
+    lines
+}
+
 /// A number with its thousands set off.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -92,6 +116,16 @@ mod tests {
     fn nothing_in_a_log_reaches_the_terminal_as_a_command() {
         assert_eq!(plain("a\u{1b}[31m\u{202e}b\n"), "a\u{fffd}[31m\u{fffd}b\u{fffd}");
         assert_eq!(plain("réviews → x"), "réviews → x");
+    }
+
+    #[test]
+    fn a_long_text_is_wrapped_below_its_head() {
+        let text = wrapped(&"word ".repeat(40), 8, "head    ");
+        assert!(text.starts_with("head    word word"));
+        assert!(text.lines().skip(1).all(|line| line.starts_with("        word")), "{text}");
+        assert!(text.lines().all(|line| line.len() <= WIDTH));
+        assert_eq!(text.split_ascii_whitespace().count(), 41);
+        assert_eq!(wrapped("", 2, "a "), "a \n");
     }
 
     #[test]
