@@ -71,6 +71,14 @@ extern "C" fn proxy_on_configure(context: u32, size: usize) -> bool {
     true
 }
 
+/// Response headers have come, or have been made here. Always lets them pass.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(context: u32, _count: usize, _end: bool) -> u32 {
+    const CONTINUE: u32 = 0;
+    plugin::response_headers(context);
+    CONTINUE
+}
+
 /// The stream has ended; for a plugin that is mounted as an access logger, some stream has.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
@@ -118,6 +126,14 @@ unsafe extern "C" {
         key_size: usize,
         value: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        size: usize,
     ) -> u32;
     fn proxy_get_buffer_bytes(
         buffer: u32,
@@ -180,27 +196,40 @@ pub fn number(name: &str) -> Option<i64> {
     bytes.first_chunk::<8>().map(|bytes| i64::from_le_bytes(*bytes))
 }
 
+/// A boolean: one byte. False when it is absent.
+pub fn is_true(name: &str) -> bool {
+    attribute(name).is_some_and(|value| value == [1])
+}
+
 /// A number that cannot be negative.
 pub fn unsigned(name: &str) -> Option<u64> {
     number(name).and_then(|number| u64::try_from(number).ok())
 }
 
-/// A request header; bytes that are no UTF-8 are replaced.
-pub fn request_header(name: &str) -> Option<String> {
-    let value = received(|data, size| {
+/// A request header.
+pub fn request_header(name: &str) -> Option<Vec<u8>> {
+    received(|data, size| {
         // SAFETY: `name` outlives the call; `data` and `size` are valid for writes.
         unsafe {
             proxy_get_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), data, size)
         }
-    });
-    value.map(lossy)
+    })
+}
+
+/// The request headers of the current stream, all in one call.
+pub fn request_headers() -> Headers {
+    headers(REQUEST_HEADERS)
 }
 
 /// The response headers of the current stream, all in one call.
 pub fn response_headers() -> Headers {
+    headers(RESPONSE_HEADERS)
+}
+
+fn headers(map: u32) -> Headers {
     let pairs = received(|data, size| {
         // SAFETY: `data` and `size` are valid for writes.
-        unsafe { proxy_get_header_map_pairs(RESPONSE_HEADERS, data, size) }
+        unsafe { proxy_get_header_map_pairs(map, data, size) }
     });
     Headers(pairs.unwrap_or_default())
 }
@@ -212,23 +241,51 @@ pub struct Headers(Vec<u8>);
 impl Headers {
     /// The first header of that name (lower case).
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        let count = usize::try_from(length(&self.0, 0)?).ok()?;
-        let mut at = count.checked_mul(8)?.checked_add(4)?;
-        for pair in 0..count {
-            let key_size = length(&self.0, 4 + pair * 8)? as usize;
-            let value_size = length(&self.0, 8 + pair * 8)? as usize;
-            let value_at = at.checked_add(key_size)?.checked_add(1)?;
-            if self.0.get(at..value_at - 1)? == name.as_bytes() {
-                return self.0.get(value_at..value_at.checked_add(value_size)?);
-            }
-            at = value_at.checked_add(value_size)?.checked_add(1)?;
-        }
-        None
+        self.pairs().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// The first header of that name as text; bytes that are no UTF-8 are replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let value = self.first(name).filter(|value| !value.is_empty())?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// All headers of that name (lower case), in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let count = length(&self.0, 0).unwrap_or_default();
+        let mut at = count.checked_mul(8).and_then(|sizes| sizes.checked_add(4));
+        (0..count).map_while(move |pair| {
+            let key_at = at?;
+            let value_at = key_at.checked_add(length(&self.0, 4 + pair * 8)?)?.checked_add(1)?;
+            let end = value_at.checked_add(length(&self.0, 8 + pair * 8)?)?;
+            at = end.checked_add(1);
+            Some((self.0.get(key_at..value_at - 1)?, self.0.get(value_at..end)?))
+        })
     }
 }
 
-fn length(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+fn length(bytes: &[u8], at: usize) -> Option<usize> {
+    let number = bytes.get(at..)?.first_chunk::<4>()?;
+    usize::try_from(u32::from_le_bytes(*number)).ok()
+}
+
+/// Puts these lines in the place of all response headers of that name.
+pub fn replace_response_header(name: &str, lines: &[String]) {
+    let (map, key, size) = (RESPONSE_HEADERS, name.as_ptr(), name.len());
+    // SAFETY: `name` outlives the call.
+    unsafe { proxy_remove_header_map_value(map, key, size) };
+    lines.iter().for_each(|line| add_response_header(name, line));
+}
+
+/// Adds a response header.
+pub fn add_response_header(name: &str, line: &str) {
+    let (map, key, size) = (RESPONSE_HEADERS, name.as_ptr(), name.len());
+    // SAFETY: `name` and `line` outlive the call.
+    unsafe { proxy_add_header_map_value(map, key, size, line.as_ptr(), line.len()) };
 }
 
 /// The plugin's configuration; empty when there is none.

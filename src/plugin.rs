@@ -13,15 +13,18 @@ use failgate_verdict::settings::Settings;
 
 use crate::host::{self, Level, OneThread};
 use crate::report::Reporter;
-use crate::stream::Mount;
+use crate::stream::Passed;
+
+/// So many mistakes of a configuration are told one by one.
+const PROBLEMS: usize = 20;
 
 /// What the proxy calls by a number.
-#[derive(Clone)]
 struct Context {
     number: u32,
-    mount: Mount,
     /// The reporter of its plugin; none before the plugin is configured.
     reporter: Option<Rc<Reporter>>,
+    /// What the stream's response headers told when they passed.
+    passed: Option<Passed>,
 }
 
 /// The contexts, sorted by number. The proxy counts upwards, so a new one goes to the end, and most that
@@ -37,9 +40,17 @@ fn find(contexts: &[Context], number: u32) -> Result<usize, usize> {
     contexts.binary_search_by_key(&number, |context| context.number)
 }
 
-/// A copy of a context.
-fn context(number: u32) -> Option<Context> {
-    contexts(|contexts| contexts.get(find(contexts, number).ok()?).cloned()).flatten()
+/// Uses one context, if it is known.
+fn with<T>(number: u32, act: impl FnOnce(&mut Context) -> Option<T>) -> Option<T> {
+    contexts(|contexts| {
+        let at = find(contexts, number).ok()?;
+        contexts.get_mut(at).and_then(act)
+    })
+    .flatten()
+}
+
+fn reporter(number: u32) -> Option<Rc<Reporter>> {
+    with(number, |context| context.reporter.clone())
 }
 
 fn put(context: Context) {
@@ -53,11 +64,9 @@ fn put(context: Context) {
     });
 }
 
-/// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`. The plugin itself is told of
-/// streams only where it is mounted as an access logger.
+/// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`.
 pub fn created(number: u32, parent: u32) {
-    let mount = if parent == 0 { Mount::AccessLogger } else { Mount::Filter };
-    put(Context { number, mount, reporter: context(parent).and_then(|parent| parent.reporter) });
+    put(Context { number, reporter: reporter(parent), passed: None });
 }
 
 /// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
@@ -66,22 +75,35 @@ pub fn configured(number: u32, configuration: &[u8]) {
     // Each worker has a VM of its own, and all of them read the same configuration: one says so.
     if host::share("failgate.configuration", configuration) {
         host::log(Level::Info, concat!("failgate ", env!("CARGO_PKG_VERSION"), " is configured"));
-        for problem in problems {
+        for problem in problems.iter().take(PROBLEMS) {
             let message =
                 format!("failgate configuration: {problem}; the default stands in its place");
             host::log(Level::Error, &message);
+        }
+        if let Some(more) = problems.len().checked_sub(PROBLEMS).filter(|more| *more > 0) {
+            host::log(Level::Error, &format!("failgate configuration: {more} more mistakes"));
         }
     }
     let proxy = host::text(const { attribute("node_cluster") })
         .or_else(|| host::text(const { attribute("node_id") }));
     let reporter = Some(Rc::new(Reporter::new(settings, proxy)));
-    put(Context { number, mount: Mount::AccessLogger, reporter });
+    put(Context { number, reporter, passed: None });
 }
 
-/// A stream has ended.
+/// The response headers of a stream pass.
+pub fn response_headers(number: u32) {
+    if let Some(reporter) = reporter(number) {
+        let passed = reporter.response_headers();
+        with(number, |context| context.passed.replace(passed));
+    }
+}
+
+/// A stream has ended: the one with this number, or some stream of the plugin with this number, if that is
+/// mounted as an access logger.
 pub fn stream_ended(number: u32) {
-    if let Some(Context { mount, reporter: Some(reporter), .. }) = context(number) {
-        reporter.stream_ended(mount);
+    let ended = with(number, |context| Some((context.reporter.clone()?, context.passed.take())));
+    if let Some((reporter, passed)) = ended {
+        reporter.stream_ended(passed);
     }
 }
 

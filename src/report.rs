@@ -9,8 +9,9 @@ use failgate_verdict::rate::TokenBucket;
 use failgate_verdict::record::Record;
 use failgate_verdict::settings::Settings;
 
+use crate::header::Header;
 use crate::host::{self, Level};
-use crate::stream::{self, Mount};
+use crate::stream::{self, Passed};
 
 /// What every line of ours in the proxy's log begins with.
 const PREFIX: &str = "failgate ";
@@ -22,18 +23,25 @@ pub struct Reporter {
     /// Who speaks: the node's cluster, or its id.
     proxy: Option<String>,
     lines: RefCell<TokenBucket>,
+    header: Header,
 }
 
 impl Reporter {
     /// A reporter with these settings.
     pub fn new(settings: Settings, proxy: Option<String>) -> Self {
         let lines = RefCell::new(TokenBucket::new(settings.log.max_per_second));
-        Self { criteria: settings.criteria(), settings, proxy, lines }
+        let header = Header::new(&settings.header);
+        Self { criteria: settings.criteria(), settings, proxy, lines, header }
     }
 
-    /// Reports the stream that has just ended, if it failed.
-    pub fn stream_ended(&self, mount: Mount) {
-        let Some(ended) = stream::ended(mount) else { return };
+    /// Looks at response headers that pass.
+    pub fn response_headers(&self) -> Passed {
+        self.header.pass(&host::response_headers(), self.criteria, self.proxy.as_deref())
+    }
+
+    /// Reports the stream that has just ended, if it failed. `passed` is what its response headers told.
+    pub fn stream_ended(&self, passed: Option<Passed>) {
+        let Some(ended) = stream::ended(passed) else { return };
         let evidence = ended.evidence(self.proxy.as_deref());
         let Some(verdict) = self.criteria.judge(&evidence) else { return };
         if self.settings.ignore.contains(&verdict.cause) {

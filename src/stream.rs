@@ -1,21 +1,130 @@
-//! What the proxy knows of the stream that has just ended, read at log time.
+//! What the proxy knows of a stream: when its response headers pass, and when it has ended.
 //!
-//! A stream that did not fail costs at most three calls into the proxy: the flags, the response headers in
-//! one piece, and then either the gRPC status or the request's content type. Only a stream that may have
-//! failed is read further.
+//! A stream that did not fail costs at most three calls into the proxy: the response headers in one piece,
+//! the flags, and then either the gRPC status or the request's content type. Only a stream that may have
+//! failed is read further, and nothing is read twice.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
-use failgate_verdict::evidence::{Evidence, Stream, UpstreamHost};
+use failgate_verdict::evidence::{Evidence, Hop, Stream, UpstreamHost};
 use failgate_verdict::field::attribute;
 use failgate_verdict::flags::Flags;
+use failgate_verdict::proxy_status::Claim;
 use failgate_verdict::record::Facts;
 use failgate_verdict::terms::Direction;
 
-use crate::host;
+use crate::host::{self, Headers};
+
+/// What the response headers say.
+#[derive(Clone, Copy, Default)]
+pub struct Head {
+    /// The status; `None` when there is no response.
+    pub status: Option<u16>,
+    /// Does the response say that it is gRPC?
+    pub is_grpc: bool,
+    /// The gRPC status, where it comes with the headers: the response has no more than those.
+    pub grpc_status: Option<u32>,
+}
+
+impl Head {
+    /// Reads response headers.
+    pub fn of(headers: &Headers) -> Self {
+        let is_grpc = headers.first("content-type").is_some_and(is_grpc);
+        let grpc_status = headers.first("grpc-status").filter(|_| is_grpc).and_then(number);
+        Self { status: headers.first(":status").and_then(number), is_grpc, grpc_status }
+    }
+
+    /// Has the request failed, or may it have, as far as the headers tell?
+    pub fn is_error(&self) -> bool {
+        self.status.is_none_or(|status| status >= 400)
+            || self.grpc_status.is_some_and(|status| status != 0)
+    }
+}
+
+/// What the router has chosen: it stays as it is once there is a response.
+pub struct Chosen {
+    pub direction: Direction,
+    cluster: Option<String>,
+    route: Option<String>,
+    upstream_host: Option<String>,
+    attempts: Option<u64>,
+    endpoints: Option<u64>,
+}
+
+impl Chosen {
+    pub fn read(direction: Direction) -> Self {
+        Self {
+            direction,
+            cluster: host::text(const { attribute("upstream_cluster") }),
+            route: host::text(const { attribute("route_name") }),
+            upstream_host: host::text(const { attribute("upstream_host") }),
+            attempts: host::unsigned(const { attribute("upstream_request_attempt_count") }),
+            endpoints: host::unsigned(const { attribute("upstream_endpoints") }),
+        }
+    }
+
+    fn evidence<'a>(&'a self, evidence: Evidence<'a>) -> Evidence<'a> {
+        let upstream_host = self.upstream_host.as_deref();
+        Evidence {
+            direction: self.direction,
+            attempts: self.attempts,
+            endpoints: self.endpoints,
+            upstream_host: upstream_host.map_or(UpstreamHost::Absent, UpstreamHost::Address),
+            cluster: self.cluster.as_deref(),
+            route: self.route.as_deref(),
+            ..evidence
+        }
+    }
+}
+
+/// The listener's traffic direction.
+pub fn direction() -> Direction {
+    Direction::from_number(host::number(const { attribute("direction") }).unwrap_or_default())
+}
+
+/// What was learnt when the response headers passed, kept for the end of the stream.
+pub struct Passed {
+    pub head: Head,
+    /// Read only for a response that is an error.
+    pub chosen: Option<Box<Chosen>>,
+    /// What the next hop said, when it can be believed.
+    pub claim: Option<Box<Claim>>,
+}
+
+/// A response that is an error, at the moment when its headers pass.
+pub struct Response<'a> {
+    pub head: Head,
+    pub chosen: &'a Chosen,
+    pub claim: Option<&'a Claim>,
+}
+
+impl Response<'_> {
+    /// Asks `judge` for its answer to the evidence so far.
+    pub fn judged<T>(&self, judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
+        let details = host::text(const { attribute("response_code_details") });
+        judge(&self.chosen.evidence(Evidence {
+            flags: flags(),
+            status: self.head.status,
+            grpc_status: self.head.grpc_status,
+            details: details.as_deref(),
+            hop: self.claim.map(hop),
+            ..Evidence::default()
+        }))
+    }
+}
+
+fn flags() -> Flags {
+    Flags(host::unsigned(const { attribute("response_flags") }).unwrap_or_default())
+}
+
+fn hop(claim: &Claim) -> Hop<'_> {
+    Hop { name: &claim.name, cause: claim.cause }
+}
 
 /// An ended stream that may have failed, with everything that the proxy says of it.
 pub struct Ended {
+    is_http: bool,
     flags: Flags,
     status: Option<u16>,
     grpc_status: Option<u32>,
@@ -25,96 +134,104 @@ pub struct Ended {
     downstream_transport: Option<String>,
     protocol: Option<String>,
     method: Option<String>,
-    cluster: Option<String>,
-    route: Option<String>,
-    upstream_host: Option<String>,
     request_id: Option<String>,
-    direction: Direction,
-    attempts: Option<u64>,
-    endpoints: Option<u64>,
+    chosen: Box<Chosen>,
+    claim: Option<Box<Claim>>,
     connection_ready: bool,
     response_started: bool,
     start: Option<u64>,
     duration: Option<u64>,
-    is_http: bool,
 }
 
 /// Reads the stream that has ended. `None` when it did not fail.
-pub fn ended(mount: Mount) -> Option<Ended> {
-    let flags = Flags(host::unsigned(const { attribute("response_flags") }).unwrap_or_default());
-    let unflagged = flags.without(Flags::HARMLESS).is_empty();
-    (!(unflagged && succeeded())).then(|| read(mount, flags))
+pub fn ended(passed: Option<Passed>) -> Option<Ended> {
+    let passed = passed.unwrap_or_else(|| {
+        let head = Head::of(&host::response_headers());
+        Passed { head, chosen: None, claim: None }
+    });
+    let flags = flags();
+    let grpc = Grpc::of(passed.head);
+    let succeeded =
+        flags.without(Flags::HARMLESS).is_empty() && !passed.head.is_error() && grpc.succeeded();
+    (!succeeded).then(|| read(flags, grpc, passed))
 }
 
-/// How the module is mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mount {
-    /// As an HTTP filter: what ends is an HTTP stream.
-    Filter,
-    /// As an access logger: of an HTTP connection manager, a TCP proxy or a listener.
-    AccessLogger,
+/// What one call into the proxy says of gRPC.
+enum Grpc {
+    /// The response is gRPC, and this is its status.
+    Response(Option<u32>),
+    /// It is not; is the request?
+    Request(bool),
 }
 
-/// Was the response beyond doubt a success, the flags aside?
-fn succeeded() -> bool {
-    let headers = host::response_headers();
-    let Some(status) = headers.first(":status").and_then(number) else { return false };
-    if status >= 400 {
-        return false;
+impl Grpc {
+    fn of(head: Head) -> Self {
+        if head.is_grpc { Self::Response(grpc_status()) } else { Self::Request(requested()) }
     }
-    if headers.first("content-type").is_some_and(is_grpc) {
-        host::number(const { attribute("grpc_status") }) == Some(0)
-    } else {
-        // A gRPC call that got an answer of another kind has failed, whatever its status.
-        !host::request_header("content-type").is_some_and(|value| is_grpc(value.as_bytes()))
+
+    /// A gRPC call that got an answer of another kind has failed, whatever its status.
+    fn succeeded(&self) -> bool {
+        matches!(self, Self::Response(Some(0)) | Self::Request(false))
+    }
+
+    /// The status, of a gRPC request only: for any other the proxy makes one up.
+    fn status(&self, request: &Headers) -> Option<u32> {
+        match self {
+            Self::Response(status) => {
+                status.filter(|_| request.first("content-type").is_some_and(is_grpc))
+            }
+            Self::Request(true) => grpc_status(),
+            Self::Request(false) => None,
+        }
     }
 }
 
-fn read(mount: Mount, flags: Flags) -> Ended {
+fn grpc_status() -> Option<u32> {
+    host::unsigned(const { attribute("grpc_status") }).and_then(|status| u32::try_from(status).ok())
+}
+
+fn requested() -> bool {
+    host::request_header("content-type").is_some_and(|value| is_grpc(&value))
+}
+
+fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let protocol = host::text(const { attribute("protocol") });
-    let is_grpc =
-        host::request_header("content-type").is_some_and(|value| is_grpc(value.as_bytes()));
-    // For any other request the proxy makes a gRPC status up.
-    let grpc_status = is_grpc.then(|| host::unsigned(const { attribute("grpc_status") })).flatten();
+    // Every HTTP stream has a protocol, also one whose request could not be decoded. What ends a
+    // connection is told of one that carried no stream.
+    let is_http = protocol.is_some();
+    let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
-    let direction = host::number(const { attribute("direction") }).unwrap_or_default();
-    let is_http = mount == Mount::Filter || protocol.is_some();
-    // A connection that failed its handshake never carried a stream.
-    let downstream_transport = const { attribute("downstream_transport_failure_reason") };
+    let request = host::request_headers();
     Ended {
+        is_http,
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
-        grpc_status: grpc_status.and_then(|status| u32::try_from(status).ok()),
+        grpc_status: grpc.status(&request),
         details: host::text(const { attribute("response_code_details") }),
-        termination: host::text(const { attribute("connection_termination_details") }),
+        termination: connection(const { attribute("connection_termination_details") }),
         transport: host::text(const { attribute("upstream_transport_failure_reason") }),
-        downstream_transport: (!is_http).then(|| host::text(downstream_transport)).flatten(),
-        method: host::text(const { attribute("method") }),
-        cluster: host::text(const { attribute("upstream_cluster") }),
-        route: host::text(const { attribute("route_name") }),
-        upstream_host: host::text(const { attribute("upstream_host") }),
-        request_id: host::text(const { attribute("request_id") }),
-        direction: Direction::from_number(direction),
-        attempts: host::unsigned(const { attribute("upstream_request_attempt_count") }),
-        endpoints: host::unsigned(const { attribute("upstream_endpoints") }),
+        downstream_transport: connection(
+            const { attribute("downstream_transport_failure_reason") },
+        ),
+        protocol,
+        method: request.text(":method"),
+        request_id: request.text("x-request-id"),
+        chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction()))),
+        claim: passed.claim,
         connection_ready: host::attribute(const { attribute("upstream_connection_ready") })
             .is_some(),
         response_started: host::attribute(const { attribute("upstream_response_started") })
             .is_some(),
         start: host::unsigned(const { attribute("start_time") }),
         duration: host::unsigned(const { attribute("duration") }),
-        is_http,
-        protocol,
     }
 }
 
 impl Ended {
     /// The evidence for the judge. `proxy` says who speaks.
     pub fn evidence<'a>(&'a self, proxy: Option<&'a str>) -> Evidence<'a> {
-        let upstream_host = self.upstream_host.as_deref();
-        Evidence {
+        self.chosen.evidence(Evidence {
             stream: if self.is_http { Stream::Http } else { Stream::Connection },
-            direction: self.direction,
             proxy,
             protocol: self.protocol.as_deref(),
             status: self.status,
@@ -124,14 +241,11 @@ impl Ended {
             termination: self.termination.as_deref(),
             transport: self.transport.as_deref(),
             downstream_transport: self.downstream_transport.as_deref(),
-            attempts: self.attempts,
-            endpoints: self.endpoints,
-            upstream_host: upstream_host.map_or(UpstreamHost::Absent, UpstreamHost::Address),
-            cluster: self.cluster.as_deref(),
-            route: self.route.as_deref(),
             connection_ready: Some(self.connection_ready),
             response_started: Some(self.response_started),
-        }
+            hop: self.claim.as_deref().map(hop),
+            ..Evidence::default()
+        })
     }
 
     /// The facts that no verdict depends on.
@@ -150,6 +264,6 @@ fn is_grpc(content_type: &[u8]) -> bool {
     content_type.starts_with(b"application/grpc")
 }
 
-fn number(text: &[u8]) -> Option<u16> {
+fn number<T: core::str::FromStr>(text: &[u8]) -> Option<T> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -15,6 +15,10 @@ mod configuration;
 mod cost;
 #[path = "e2e/garbage.rs"]
 mod garbage;
+#[path = "e2e/header.rs"]
+mod header;
+#[path = "e2e/mesh.rs"]
+mod mesh;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
 
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
     };
     let mut trials = Vec::new();
     one_hop::add(&rig, &mut trials);
+    mesh::add(&rig, &mut trials);
+    header::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
@@ -71,6 +77,7 @@ fn test(rig: &Arc<Rig>, name: &str, claim: fn(&Rig) -> Result<()>) -> Trial {
 
 /// Fails with what Envoy said when the records differ, or when one of them is not what the schema says.
 fn assert_records(hop: &Hop, expected: &[Value], found: &[Value]) -> Result<()> {
-    records::compare(expected, found).inspect_err(|_| eprintln!("{}", hop.proxy.dump_log()))?;
+    records::compare(&expected.into(), &found.into())
+        .inspect_err(|_| eprintln!("{}", hop.proxy.dump_log()))?;
     found.iter().try_for_each(one_hop::valid)
 }

@@ -53,7 +53,7 @@ fn at_most(most: usize, calls: &[String], of: &str) -> Result<()> {
 fn success(rig: &Rig) -> Result<()> {
     let grpc = "/status/200?header=content-type:application/grpc&header=grpc-status:0";
     for mount in [Mount::Filter, Mount::AccessLogger] {
-        let hop = Hop::traced(&rig.envoy, &rig.module, mount)?;
+        let hop = Hop::traced(&rig.envoy, &rig.module, mount, "")?;
         at_most(SUCCESS, &calls(&hop, "plain", "/status/200", &[])?, "a plain success")?;
         at_most(SUCCESS, &calls(&hop, "redirect", "/status/302", &[])?, "a redirect")?;
         let content_type = [("content-type", "application/grpc")];
@@ -63,8 +63,12 @@ fn success(rig: &Rig) -> Result<()> {
 }
 
 fn failure(rig: &Rig) -> Result<()> {
-    for mount in [Mount::Filter, Mount::AccessLogger] {
-        let hop = Hop::traced(&rig.envoy, &rig.module, mount)?;
+    // The header costs calls too where it is written.
+    let always = r#"{"header":{"mode":"always"}}"#;
+    for (mount, configuration) in
+        [(Mount::Filter, ""), (Mount::Filter, always), (Mount::AccessLogger, "")]
+    {
+        let hop = Hop::traced(&rig.envoy, &rig.module, mount, configuration)?;
         for path in ["/status/503", "/refused", "/denied", "/nowhere", "/reset-after-response/10"] {
             let content_type = [("content-type", "application/grpc")];
             at_most(FAILURE, &calls(&hop, path, path, &content_type)?, path)?;

@@ -1,16 +1,17 @@
 //! `cargo xtask demo`: real failures in a real Envoy, and what failgate says of each.
 
-use std::io::IsTerminal as _;
-
 use failgate_lab::hop::{Hop, Mount};
-use failgate_lab::scenario::{ONE_HOP, Outcome, Scenario};
+use failgate_lab::scenario::{ONE_HOP, Outcome};
 use failgate_lab::{Result, envoy, module};
 use serde_json::Value;
 
 use crate::progress;
+use crate::table::{self, status_and_flags, text, times};
 
 /// The cause whose record is shown whole.
 const SHOWN: &str = "connection_refused";
+
+const HEAD: [&str; 5] = ["request", "status flags", "gate", "cause", "look first"];
 
 /// Plays every scenario of one hop; true when each got the causes that it expects.
 pub fn run(keep: bool) -> Result<bool> {
@@ -19,17 +20,24 @@ pub fn run(keep: bool) -> Result<bool> {
     let envoy = envoy::find(&progress)?;
     progress(&format!("starting Envoy {}", envoy.version));
     let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
-    let mut table = Table::default();
+    let (mut table, mut failures, mut unexpected) = (Vec::new(), 0, Vec::new());
     for scenario in ONE_HOP {
         progress(&format!("playing: {}", scenario.name.replace('_', " ")));
         let outcomes = scenario.play(&hop)?;
-        table.add(scenario, &outcomes);
+        let failed: Vec<_> = outcomes.iter().filter_map(row).collect();
+        let found: Vec<_> = failed.iter().map(|[_, _, _, cause, _]| cause.as_str()).collect();
+        if found != scenario.causes {
+            let (name, expected) = (scenario.name, scenario.causes);
+            unexpected.push(format!("{name}: expected {expected:?}, got {found:?}"));
+        }
+        failures += failed.len();
+        table.extend(folded(&failed));
     }
     hop.mock.check()?;
-    table.print();
-    if let Some(record) =
-        hop.proxy.records()?.iter().find(|record| text(record, "cause") == Some(SHOWN))
-    {
+    table::print(HEAD, &table);
+    println!("\n{failures} failures, each diagnosed by the filter in a real Envoy.");
+    unexpected.iter().for_each(|unexpected| println!("NOT AS EXPECTED  {unexpected}"));
+    if let Some(record) = hop.proxy.records()?.iter().find(|it| text(it, "cause") == SHOWN) {
         println!(
             "\nOne whole record, as it stands in Envoy's log behind `failgate ` (here on several lines):\n"
         );
@@ -47,84 +55,27 @@ pub fn run(keep: bool) -> Result<bool> {
         println!("Its log, records among it, is shown here. Ctrl-C ends it.\n");
         hop.follow()?;
     }
-    Ok(table.unexpected.is_empty())
+    Ok(unexpected.is_empty())
 }
 
-/// The diagnoses, a line each.
-#[derive(Default)]
-struct Table {
-    rows: Vec<[String; 5]>,
-    failures: usize,
-    unexpected: Vec<String>,
-}
-
-const HEAD: [&str; 5] = ["request", "status flags", "gate", "cause", "look first"];
-
-impl Table {
-    fn add(&mut self, scenario: &Scenario, outcomes: &[Outcome]) {
-        let found: Vec<&str> =
-            outcomes.iter().filter_map(|it| text(it.record.as_ref()?, "cause")).collect();
-        if found != scenario.causes {
-            let expected = scenario.causes;
-            self.unexpected
-                .push(format!("{}: expected {expected:?}, got {found:?}", scenario.name));
-        }
-        let failed = outcomes.iter().filter_map(|it| Some(row(&it.request, it.record.as_ref()?)));
-        let failed: Vec<_> = failed.collect();
-        self.failures += failed.len();
-        // The same request with the same answer several times in a row is one line.
-        for alike in failed.chunk_by(|one, other| one == other) {
-            if let Some([request, rest @ ..]) = alike.first().cloned() {
-                let times =
-                    if alike.len() > 1 { format!(" (x{})", alike.len()) } else { String::new() };
-                let [status, gate, cause, look] = rest;
-                self.rows.push([request + &times, status, gate, cause, look]);
-            }
-        }
-    }
-
-    fn print(&self) {
-        let mut widths = HEAD.map(str::len);
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let line = |cells: [&str; 5]| {
-            let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        };
-        let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let bold = |text: String| if terminal { format!("\x1b[1m{text}\x1b[0m") } else { text };
-        println!("\n{}", bold(line(HEAD)));
-        for cells in &self.rows {
-            println!("{}", line(cells.each_ref().map(String::as_str)));
-        }
-        println!("\n{} failures, each diagnosed by the filter in a real Envoy.", self.failures);
-        for unexpected in &self.unexpected {
-            println!("NOT AS EXPECTED  {unexpected}");
-        }
-    }
-}
-
-fn row(request: &str, record: &Value) -> [String; 5] {
-    let status = record.get("response_code").map_or_else(|| "0".to_owned(), Value::to_string);
-    let flags: Vec<&str> = record
-        .get("response_flags")
-        .and_then(Value::as_array)
-        .map(|flags| flags.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let flags = if flags.is_empty() { "-".to_owned() } else { flags.join(",") };
+/// The diagnosis of a request, if it failed.
+fn row(outcome: &Outcome) -> Option<[String; 5]> {
+    let record = outcome.record.as_ref()?;
     let look = record.get("look").and_then(|look| look.get(0)).and_then(Value::as_str);
-    [
-        request.to_owned(),
-        format!("{status} {flags}"),
-        text(record, "gate").unwrap_or_default().to_owned(),
-        text(record, "cause").unwrap_or_default().to_owned(),
+    Some([
+        outcome.request.clone(),
+        status_and_flags(record),
+        text(record, "gate").to_owned(),
+        text(record, "cause").to_owned(),
         look.unwrap_or_default().to_owned(),
-    ]
+    ])
 }
 
-fn text<'a>(record: &'a Value, key: &str) -> Option<&'a str> {
-    record.get(key).and_then(Value::as_str)
+/// The same request with the same answer several times in a row is one line.
+fn folded(rows: &[[String; 5]]) -> impl Iterator<Item = [String; 5]> {
+    rows.chunk_by(|one, other| one == other).filter_map(|alike| {
+        let [request, rest @ ..] = alike.first()?.clone();
+        let [status, gate, cause, look] = rest;
+        Some([request + &times(alike.len()), status, gate, cause, look])
+    })
 }

@@ -1,19 +1,24 @@
 //! `cargo xtask`: the project's own commands.
 
 mod demo;
+mod demo_mesh;
+mod table;
 
 use std::process::ExitCode;
 
 use failgate_lab::hop::{Hop, Mount};
+use failgate_lab::mesh::cases::CASES;
+use failgate_lab::mesh::{Mesh, Options, Sides};
 use failgate_lab::records;
 use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::{Error, Result, envoy, module};
 
 const USAGE: &str = "\
-cargo xtask build          build the module: target/failgate.wasm
-cargo xtask demo [--keep]  provoke failures in a real Envoy and print their diagnoses;
-                           --keep leaves Envoy running, to be tried with curl
-cargo xtask record         write down the records that the end-to-end tests compare with";
+cargo xtask build                   build the module: target/failgate.wasm
+cargo xtask demo [--mesh] [--keep]  provoke failures in a real Envoy and print their diagnoses;
+                                    --mesh in two sidecars, both sides' in one table;
+                                    --keep leaves Envoy running, to be tried with curl
+cargo xtask record                  write down the records that the end-to-end tests compare with";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +27,8 @@ fn main() -> ExitCode {
         ["build"] => build().map(|()| true),
         ["demo"] => demo::run(false),
         ["demo", "--keep"] => demo::run(true),
+        ["demo", "--mesh"] => demo_mesh::run(false),
+        ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
         ["record"] => record().map(|()| true),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -63,7 +70,14 @@ fn record() -> Result<()> {
     let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
     for scenario in ONE_HOP {
         progress(scenario.name);
-        records::write("one-hop", scenario.name, &records::of(&scenario.play(&hop)?))?;
+        let found = records::of(&scenario.play(&hop)?);
+        records::write("one-hop", scenario.name, &found.into())?;
     }
-    hop.mock.check()
+    hop.mock.check()?;
+    let mesh = Mesh::start(&envoy, &module, &Options::default())?;
+    for case in CASES {
+        progress(&case.file());
+        records::write("mesh", &case.file(), &Sides::of(&case.play(&mesh)?).json())?;
+    }
+    mesh.mock.check()
 }

@@ -47,6 +47,24 @@ pub fn cluster(name: &str, ports: &[u16]) -> Value {
     })
 }
 
+/// What makes a retry wait for as many seconds as the response's `retry-after` says.
+#[must_use]
+pub fn retry_after() -> Value {
+    json!({ "rate_limited_retry_back_off": {
+        "reset_headers": [{ "name": "retry-after", "format": "SECONDS" }],
+    } })
+}
+
+/// What makes a cluster speak HTTP/2 to its endpoints, with these options.
+#[must_use]
+pub fn http2(options: Value) -> Value {
+    const OPTIONS: &str = "extensions.upstreams.http.v3.HttpProtocolOptions";
+    let options = json!({ "explicit_http_config": { "http2_protocol_options": options } });
+    json!({ "typed_extension_protocol_options": {
+        format!("envoy.{OPTIONS}"): typed(OPTIONS, options),
+    } })
+}
+
 /// Outlier detection as a DestinationRule writes it: so many errors in a row, all endpoints may go.
 #[must_use]
 pub fn outlier_detection(errors: u32) -> Value {
@@ -63,6 +81,17 @@ pub fn outlier_detection(errors: u32) -> Value {
 #[must_use]
 pub fn limits(thresholds: Value) -> Value {
     json!({ "thresholds": [thresholds] })
+}
+
+/// Istio's limits where a DestinationRule sets none: as good as no limits.
+#[must_use]
+pub fn unlimited() -> Value {
+    json!({
+        "max_connections": u32::MAX,
+        "max_pending_requests": u32::MAX,
+        "max_requests": u32::MAX,
+        "max_retries": u32::MAX,
+    })
 }
 
 /// Istio's default retries.
@@ -136,9 +165,21 @@ pub fn access_log(format: &str) -> Value {
     extension("stderr", "extensions.access_loggers.stream.v3.StderrAccessLog", format)
 }
 
+/// These routes for requests to these hosts.
+#[must_use]
+pub fn virtual_host(name: &str, domains: &[&str], routes: &[Value]) -> Value {
+    json!({ "name": name, "domains": domains, "routes": routes })
+}
+
 /// An HTTP connection manager with these routes for every host, and these filters before the router.
 #[must_use]
 pub fn http(routes: &[Value], filters: &[Value]) -> Value {
+    http_by_host(&[virtual_host("every-host", &["*"], routes)], filters)
+}
+
+/// An HTTP connection manager with routes by host, and these filters before the router.
+#[must_use]
+pub fn http_by_host(hosts: &[Value], filters: &[Value]) -> Value {
     let mut filters = filters.to_vec();
     filters.push(router());
     json!({
@@ -150,23 +191,31 @@ pub fn http(routes: &[Value], filters: &[Value]) -> Value {
             "name": "routes",
             // A route may lead to a cluster that does not exist, as it may in a mesh.
             "validate_clusters": false,
-            "virtual_hosts": [{ "name": "every-host", "domains": ["*"], "routes": routes }],
+            // As Istio has it, and so that a caller need not name the port.
+            "ignore_port_in_host_matching": true,
+            "virtual_hosts": hosts,
         },
         "upgrade_configs": [{ "upgrade_type": "websocket" }],
         "http_filters": filters,
     })
 }
 
+/// A filter chain that ends in a connection manager.
+#[must_use]
+pub fn filter_chain(http: Value) -> Value {
+    let kind = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    json!({ "filters": [extension("http", kind, http)] })
+}
+
 /// A listener on a free port with one connection manager; `direction` is `INBOUND`, `OUTBOUND` or
 /// `UNSPECIFIED`.
 #[must_use]
 pub fn listener(name: &str, direction: &str, http: Value) -> Value {
-    let kind = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     json!({
         "name": name,
         "traffic_direction": direction,
         "address": socket(0),
-        "filter_chains": [{ "filters": [extension("http", kind, http)] }],
+        "filter_chains": [filter_chain(http)],
     })
 }
 

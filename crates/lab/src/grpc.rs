@@ -74,6 +74,14 @@ impl Call {
         Self::new(method, &proto::PauseRequest { milliseconds })
     }
 
+    /// Adds a query to the path; the mock server takes response headers from it, see
+    /// [`crate::mock::ENDPOINTS`].
+    #[must_use]
+    pub fn query(mut self, query: &str) -> Self {
+        self.request.path += &format!("?{query}");
+        self
+    }
+
     /// Adds a header, such as `grpc-timeout`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {

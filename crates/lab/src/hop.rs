@@ -3,30 +3,22 @@
 //! Every way to fail has a path of its own, so that a scenario disturbs no other and a person can try one
 //! with curl. The clusters are named as Istio names a mesh's.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::client::{Request, Response};
 use crate::config::{
-    access_log, bootstrap, cluster, extension, http, limits, listener, outlier_detection, plugin,
-    retries, route, typed, wasm_access_logger, wasm_filter, with,
+    bootstrap, cluster, extension, http, limits, listener, outlier_detection, plugin, retries,
+    retry_after, route, typed, wasm_access_logger, wasm_filter, with,
 };
 use crate::envoy::Envoy;
 use crate::mock::{ENDPOINTS, Mock};
 use crate::module::Module;
 use crate::peers::{BlackHole, RawServer, Refused};
-use crate::proxy::{Options, Proxy};
-use crate::{Error, Result, lines, wait_until};
+use crate::proxy::{self, Options, Proxy};
+use crate::streams::{self, Names};
+use crate::{Error, Result, wait_until};
 
-/// How long anything may take that is expected to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the access log's lines begin with.
-const STREAM_ENDED: &str = "stream ended ";
-
-/// The access log: one line a stream, with the request id that a scenario gave it.
-const ACCESS_LOG: &str = "stream ended id=%REQ(X-REQUEST-ID)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n";
+pub use crate::PATIENCE;
 
 /// How the module is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +37,7 @@ pub struct Hop {
     /// The server behind it.
     pub mock: Mock,
     port: u16,
-    /// Addresses whose ports change from run to run, and what they are called instead.
-    names: Vec<(String, &'static str)>,
+    names: Names,
     _black_hole: BlackHole,
     _refused: Refused,
     _plain: RawServer,
@@ -70,10 +61,15 @@ impl Hop {
     ///
     /// # Errors
     /// As [`Hop::start`].
-    pub fn traced(envoy: &Envoy, module: &Module, mount: Mount) -> Result<Self> {
+    pub fn traced(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        configuration: &str,
+    ) -> Result<Self> {
         let levels = Some("wasm:trace".to_owned());
         let options = Options { component_log_level: levels, ..Options::default() };
-        Self::start_with(envoy, module, mount, "", &options)
+        Self::start_with(envoy, module, mount, configuration, &options)
     }
 
     fn start_with(
@@ -96,13 +92,12 @@ impl Hop {
         let plugin = plugin(&module.path, configuration);
         let bootstrap = bootstrap("client", &[outbound(mount, &plugin)], &clusters(ports));
         let proxy = Proxy::start(envoy, &bootstrap, options)?;
-        let names = [
+        let names = Names::new(&[
             (ports.mock, "mock"),
             (ports.black_hole, "black-hole"),
             (ports.refused, "refused"),
             (ports.plain, "plain-text"),
-        ];
-        let names = names.map(|(port, name)| (format!("127.0.0.1:{port}"), name)).to_vec();
+        ]);
         let port = proxy.port("outbound")?;
         Ok(Self {
             proxy,
@@ -166,9 +161,7 @@ impl Hop {
     /// # Errors
     /// When the stream does not end, or there are two records of it.
     pub fn record(&self, id: &str) -> Result<Option<Value>> {
-        let mut records = self.records(|line| line.contains(&format!("id={id} ")))?;
-        records.retain(|record| record.get("request_id").is_some_and(|own| own == id));
-        match records.as_slice() {
+        match streams::of(&self.proxy, id, 1)?.as_slice() {
             [] => Ok(None),
             [record] => Ok(Some(self.normal(record.clone()))),
             more => Err(Error::new(format!("reading the record of {id}"), format!("{more:?}"))),
@@ -180,7 +173,8 @@ impl Hop {
     /// # Errors
     /// When the stream does not end, or there is not exactly one such record.
     pub fn record_without_id(&self, says: &str) -> Result<Value> {
-        let mut records = self.records(|line| line.contains(" id=- ") && line.contains(says))?;
+        let which = |line: &str| line.contains(" id=- ") && line.contains(says);
+        let mut records = streams::ended(&self.proxy, 1, which)?;
         records.retain(|record| record.get("response_code_details").is_some_and(|own| own == says));
         match records.as_slice() {
             [record] => Ok(self.normal(record.clone())),
@@ -188,47 +182,18 @@ impl Hop {
         }
     }
 
-    /// The records that were written before the access log's line that `ends` accepts. The access log
-    /// goes to Envoy's log, after all that the module had to say of the same stream.
-    fn records(&self, ends: impl Fn(&str) -> bool) -> Result<Vec<Value>> {
-        let ends = |line: &str| line.starts_with(STREAM_ENDED) && ends(line);
-        self.proxy.log().wait_for(PATIENCE, ends)?;
-        let lines = self.proxy.log().all();
-        let before = lines.iter().take_while(|line| !ends(line));
-        before.filter_map(|line| lines::record(line).transpose()).collect()
-    }
-
     /// Keeps everything running until the user presses Ctrl-C, and prints what the proxy logs meanwhile.
     ///
     /// # Errors
     /// When the interrupt cannot be listened for.
     pub fn follow(mut self) -> Result<()> {
-        self.proxy.wait(|line| println!("{line}"))
+        proxy::follow(&mut [&mut self.proxy], |line| println!("{line}"))
     }
 
     /// A record whose volatile facts are replaced by what they stand for.
     #[must_use]
-    pub fn normal(&self, mut record: Value) -> Value {
-        normalise(&mut record, &self.names);
-        for (key, stands_for) in [("time", json!("TIME")), ("duration_ms", json!(0))] {
-            if let Some(fact) = record.get_mut(key) {
-                *fact = stands_for;
-            }
-        }
-        record
-    }
-}
-
-fn normalise(value: &mut Value, names: &[(String, &'static str)]) {
-    match value {
-        Value::String(text) => {
-            for (address, name) in names {
-                *text = text.replace(address, name);
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| normalise(value, names)),
-        Value::Object(object) => object.values_mut().for_each(|value| normalise(value, names)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    pub fn normal(&self, record: Value) -> Value {
+        self.names.normal(record)
     }
 }
 
@@ -240,7 +205,7 @@ fn outbound(mount: Mount, plugin: &Value) -> Value {
         Mount::AccessLogger => loggers.push(wasm_access_logger(plugin)),
     }
     filters.push(extension(FAULT, "extensions.filters.http.fault.v3.HTTPFault", json!({})));
-    loggers.push(access_log(ACCESS_LOG));
+    loggers.push(streams::access_log());
     let http = with(http(&routes(), &filters), json!({ "access_log": loggers }));
     listener("outbound", "OUTBOUND", http)
 }
@@ -289,17 +254,6 @@ fn service(name: &str) -> String {
     format!("outbound|8080||{name}.default.svc.cluster.local")
 }
 
-/// One retry, not before the upstream's own `retry-after` is over.
-fn retry_after() -> Value {
-    json!({
-        "retry_on": "5xx",
-        "num_retries": 1,
-        "rate_limited_retry_back_off": {
-            "reset_headers": [{ "name": "retry-after", "format": "SECONDS" }],
-        },
-    })
-}
-
 fn routes() -> Vec<Value> {
     let to = |name: &str| route("default", &format!("/{name}"), &service(name));
     let action = |mut route: Value, members: Value| {
@@ -319,7 +273,10 @@ fn routes() -> Vec<Value> {
         to("full-pool"),
         to("max-requests"),
         to("ejected"),
-        action(to("ejected-while-retrying"), json!({ "retry_policy": retry_after() })),
+        action(
+            to("ejected-while-retrying"),
+            json!({ "retry_policy": with(json!({ "retry_on": "5xx", "num_retries": 1 }), retry_after()) }),
+        ),
         action(to("black-hole"), json!({ "retry_policy": retries() })),
         action(to("refused"), json!({ "retry_policy": retries() })),
         to("empty"),

@@ -14,6 +14,7 @@ pub mod hop;
 pub mod http2;
 pub mod lines;
 mod link;
+pub mod mesh;
 pub mod mock;
 pub mod module;
 pub mod peers;
@@ -21,6 +22,7 @@ mod process;
 pub mod proxy;
 pub mod records;
 pub mod scenario;
+mod streams;
 mod wire;
 
 use std::fmt;
@@ -78,6 +80,9 @@ pub fn wait_until(within: Duration, what: &str, mut condition: impl FnMut() -> b
     }
     Ok(())
 }
+
+/// How long anything may take that is expected to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a condition that nobody announces is looked at.
 pub(crate) const POLL: Duration = Duration::from_millis(5);

@@ -54,6 +54,26 @@ impl Lines {
         self.wait(within, |line| Ok(wanted(line).then(|| line.to_owned())))
     }
 
+    /// Waits until `wanted` has accepted `count` lines, of those so far and those to come.
+    ///
+    /// # Errors
+    /// When there are fewer `within` that time, or the stream ends with fewer.
+    pub fn wait_for_count(
+        &self,
+        within: Duration,
+        count: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let mut seen = 0;
+        if count == 0 {
+            return Ok(());
+        }
+        self.wait(within, |line| {
+            seen += usize::from(wanted(line));
+            Ok((seen >= count).then_some(()))
+        })
+    }
+
     /// All records so far.
     ///
     /// # Errors

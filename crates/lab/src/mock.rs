@@ -21,6 +21,7 @@ use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -46,6 +47,7 @@ pub struct Mock {
 #[derive(Debug, Default)]
 struct Shared {
     requests: Mutex<BTreeMap<String, usize>>,
+    ids: Mutex<BTreeMap<String, usize>>,
     cancelled: Mutex<BTreeMap<String, usize>>,
     connections: AtomicUsize,
     grpc_connections: AtomicUsize,
@@ -100,6 +102,12 @@ impl Mock {
     #[must_use]
     pub fn requests(&self, path: &str) -> usize {
         lock(&self.shared.requests).get(path).copied().unwrap_or(0)
+    }
+
+    /// How many requests with this `x-request-id` have arrived, answered or not.
+    #[must_use]
+    pub fn requests_of(&self, id: &str) -> usize {
+        lock(&self.shared.ids).get(id).copied().unwrap_or(0)
     }
 
     /// How many requests for this path were given up by their callers before there was a response: by a
@@ -217,13 +225,20 @@ async fn answer(
     control: Control,
 ) -> Result<Reply, Infallible> {
     let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
     *lock(&tasks.0.requests).entry(path.clone()).or_default() += 1;
+    if let Some(Ok(id)) = request.headers().get("x-request-id").map(HeaderValue::to_str) {
+        *lock(&tasks.0.ids).entry(id.to_owned()).or_default() += 1;
+    }
     let mut unanswered =
         Unanswered { tasks: tasks.clone(), control: control.clone(), path: Some(path.clone()) };
-    let reply = match protocol {
+    let mut reply = match protocol {
         Protocol::Http => http::respond(&request, &path, &tasks, control).await,
         Protocol::Grpc => service::respond(request, &path, &tasks, control).await,
     };
+    for (name, value) in http::extra_headers(&query) {
+        reply.headers_mut().append(name, value);
+    }
     unanswered.path = None;
     Ok(reply)
 }

@@ -27,14 +27,20 @@ pub struct Module {
     pub gzip_bytes: usize,
 }
 
+/// The module may not be larger: it has to fit into a ConfigMap with room to spare, and every worker of
+/// every sidecar compiles it.
+pub const MOST_RAW_BYTES: usize = 120 * 1024;
+/// The same for [`Module::gzip_bytes`].
+pub const MOST_GZIP_BYTES: usize = 45 * 1024;
+
 /// Builds the module and returns it; `progress` hears what takes time.
 ///
 /// Safe to call from many threads and processes at once, and done once per process: later calls
 /// return the first result. The file is written only when its content changes.
 ///
 /// # Errors
-/// When the Wasm target cannot be added, cargo fails (its own words are on stderr), or the module
-/// lacks an export of [`EXPORTS`].
+/// When the Wasm target cannot be added, cargo fails (its own words are on stderr), the module lacks an
+/// export of [`EXPORTS`], or it is too large.
 pub fn build(progress: &dyn Fn(&str)) -> Result<Module> {
     static BUILT: Mutex<Option<Module>> = Mutex::new(None);
     let mut built = lock(&BUILT);
@@ -51,6 +57,13 @@ pub fn build(progress: &dyn Fn(&str)) -> Result<Module> {
     let path = target.join("failgate.wasm");
     replace(&path, &linked)?;
     let module = Module { path, raw_bytes: linked.len(), gzip_bytes: gzip_size(&linked)? };
+    if module.raw_bytes > MOST_RAW_BYTES || module.gzip_bytes > MOST_GZIP_BYTES {
+        let reason = format!(
+            "{} bytes, {} gzipped; at most {MOST_RAW_BYTES} and {MOST_GZIP_BYTES}",
+            module.raw_bytes, module.gzip_bytes
+        );
+        return Err(Error::new("keeping the module small", reason));
+    }
     *built = Some(module.clone());
     Ok(module)
 }
@@ -65,6 +78,7 @@ pub const EXPORTS: &[(&str, &str)] = &[
     ("proxy_on_memory_allocate",    "the host's way to hand over a value; without it the module is rejected"),
     ("proxy_on_context_create",     "begins a plugin or a stream; without it the module is rejected"),
     ("proxy_on_configure",          "reads the plugin's configuration"),
+    ("proxy_on_response_headers",   "the header that tells the next proxy; what it has said is read here too"),
     ("proxy_on_log",                "the stream has ended: the one callback that judges"),
     ("proxy_on_delete",             "frees the stream's context; without it every stream leaks"),
 ];

@@ -226,32 +226,6 @@ impl Proxy {
         Ok(self.dump_log())
     }
 
-    /// Keeps Envoy running until it ends by itself or the user presses Ctrl-C, and shows `show` each line
-    /// that it logs meanwhile.
-    ///
-    /// # Errors
-    /// When the interrupt cannot be listened for.
-    pub fn wait(&mut self, show: impl Fn(&str)) -> Result<()> {
-        let doing = || "waiting for Ctrl-C".to_owned();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.doing(doing)?.block_on(async {
-            let interrupt = tokio::signal::ctrl_c();
-            let mut shown = self.log.all().len();
-            let ended = async {
-                while self.process.exited().is_none() {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    let lines = self.log.all();
-                    lines.iter().skip(shown).for_each(|line| show(line));
-                    shown = lines.len();
-                }
-            };
-            tokio::select! {
-                heard = interrupt => heard.doing(doing),
-                () = ended => Ok(()),
-            }
-        })
-    }
-
     fn become_ready(&mut self, address: &Path, names: &[String], deadline: Instant) -> Result<()> {
         self.admin = self.poll(deadline, "the admin address", |_| {
             fs::read_to_string(address).ok()?.trim().parse().ok().map(|it: SocketAddr| it.port())
@@ -298,6 +272,34 @@ impl Drop for Proxy {
         self.log.finish();
         self.access_log.finish();
     }
+}
+
+/// Keeps proxies running until one of them ends by itself or the user presses Ctrl-C, and shows `show` each
+/// line that they log meanwhile.
+///
+/// # Errors
+/// When the interrupt cannot be listened for.
+pub fn follow(proxies: &mut [&mut Proxy], show: impl Fn(&str)) -> Result<()> {
+    let doing = || "waiting for Ctrl-C".to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.doing(doing)?.block_on(async {
+        let interrupt = tokio::signal::ctrl_c();
+        let mut shown: Vec<_> = proxies.iter().map(|proxy| proxy.log.all().len()).collect();
+        let ended = async {
+            while proxies.iter_mut().all(|proxy| proxy.process.exited().is_none()) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                for (proxy, shown) in proxies.iter().zip(&mut shown) {
+                    let lines = proxy.log.all();
+                    lines.iter().skip(*shown).for_each(|line| show(line));
+                    *shown = lines.len();
+                }
+            }
+        };
+        tokio::select! {
+            heard = interrupt => heard.doing(doing),
+            () = ended => Ok(()),
+        }
+    })
 }
 
 fn ask(port: u16, request: Request) -> Result<String> {

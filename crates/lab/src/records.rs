@@ -1,4 +1,5 @@
-//! Whole records as they must come out, kept as files: `records/WORLD/SCENARIO.json`.
+//! Whole records as they must come out, kept as files: `records/WORLD/SCENARIO.json`. One hop's is a list of
+//! records; a mesh's is an object with a list for each side.
 //!
 //! The files are written from a real Envoy by `cargo xtask record`, read by people, and compared by the
 //! end-to-end tests. They are the corpus of what the filter has been seen to say.
@@ -28,22 +29,32 @@ pub fn of(outcomes: &[Outcome]) -> Vec<Value> {
 /// # Errors
 /// When the file is not a list in JSON.
 pub fn expected(world: &str, scenario: &str) -> Result<Vec<Value>> {
+    let doing = || format!("reading {}", path(world, scenario).display());
+    let records = on_file(world, scenario)?;
+    if records.is_null() { Ok(Vec::new()) } else { serde_json::from_value(records).doing(doing) }
+}
+
+/// What is in the file of a scenario, whatever its world keeps there: null when there is no file.
+///
+/// # Errors
+/// When the file is not JSON.
+pub fn on_file(world: &str, scenario: &str) -> Result<Value> {
     let path = path(world, scenario);
     if !path.exists() {
-        return Ok(Vec::new());
+        return Ok(Value::Null);
     }
     let doing = || format!("reading {}", path.display());
     serde_json::from_str(&fs::read_to_string(&path).doing(doing)?).doing(doing)
 }
 
-/// Writes down what a scenario came to.
+/// Writes down what a scenario came to: a list, or null and lists by their names.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(world: &str, scenario: &str, records: &[Value]) -> Result<()> {
+pub fn write(world: &str, scenario: &str, records: &Value) -> Result<()> {
     let path = path(world, scenario);
     let doing = || format!("writing {}", path.display());
-    if records.is_empty() {
+    if records.is_null() || records.as_array().is_some_and(Vec::is_empty) {
         return match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).doing(doing),
             Ok(()) | Err(_) => Ok(()),
@@ -60,11 +71,11 @@ pub fn write(world: &str, scenario: &str, records: &[Value]) -> Result<()> {
 ///
 /// # Errors
 /// The first difference.
-pub fn compare(expected: &[Value], records: &[Value]) -> Result<()> {
+pub fn compare(expected: &Value, records: &Value) -> Result<()> {
     if expected == records {
         return Ok(());
     }
-    let pretty = |records: &[Value]| serde_json::to_string_pretty(records).unwrap_or_default();
+    let pretty = |records: &Value| serde_json::to_string_pretty(records).unwrap_or_default();
     let (expected, records) = (pretty(expected), pretty(records));
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), records.lines().collect());
     let mut shown = String::new();

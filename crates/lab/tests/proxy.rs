@@ -17,7 +17,7 @@ use std::time::Duration;
 use failgate_lab::client::Request;
 use failgate_lab::envoy::{self, Envoy};
 use failgate_lab::mock::Mock;
-use failgate_lab::proxy::{Options, Proxy};
+use failgate_lab::proxy::{self, Options, Proxy};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -120,7 +120,7 @@ fn a_killed_process_leaves_no_envoy_behind() {
     if env::var_os(VICTIM).is_some() {
         let mut proxy = Proxy::start(&envoy(), &greeting(), &Options::default()).unwrap();
         eprintln!("envoy is {}", proxy.pid());
-        proxy.wait(|_| ()).unwrap();
+        proxy::follow(&mut [&mut proxy], |_| ()).unwrap();
         return;
     }
     let mut victim = Command::new(env::current_exe().unwrap());

@@ -3,6 +3,7 @@
 //! Whoever fills it (the filter from attributes, the command line from a log line) leaves out what it does
 //! not know. An absent fact is unknown, and unknown is not the same as absent: see [`UpstreamHost`].
 
+use crate::cause::Cause;
 use crate::flags::Flags;
 use crate::terms::Direction;
 
@@ -45,6 +46,17 @@ pub struct Evidence<'a> {
     pub connection_ready: Option<bool>,
     /// Did the first byte of a response come back from upstream?
     pub response_started: Option<bool>,
+    /// What the upstream hop said of the response, **only when it can be believed**.
+    pub hop: Option<Hop<'a>>,
+}
+
+/// What the proxy next to this one said of the response that it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Why the request failed there; `application_error` when the application itself answered so.
+    pub cause: Cause,
 }
 
 /// What kind of thing ended.

@@ -26,7 +26,7 @@ const fn row(
     Field { key, attribute, operator, aliases }
 }
 
-/// Every fact that the judge or a record uses.
+/// Every fact that the judge, a record or the filter uses.
 #[rustfmt::skip]
 pub const FIELDS: &[Field] = &[
     row("start_time",                          "request.time",                      "%START_TIME%",
@@ -71,6 +71,12 @@ pub const FIELDS: &[Field] = &[
         &["route"]),
     row("direction",                           "xds.listener_direction",            "%CEL(xds.listener_direction)%",
         &["listener_direction", "traffic_direction"]),
+    row("downstream_mtls",                     "connection.mtls",                   "%CEL(connection.mtls)%",
+        &[]),
+    row("upstream_peer_uri_san",               "upstream.uri_san_peer_certificate", "%UPSTREAM_PEER_URI_SAN%",
+        &[]),
+    row("upstream_local_uri_san",              "upstream.uri_san_local_certificate", "%UPSTREAM_LOCAL_URI_SAN%",
+        &[]),
     row("node_cluster",                        "xds.node.cluster",                  "%CEL(xds.node.cluster)%",
         &["proxy"]),
     row("node_id",                             "xds.node.id",                       "%CEL(xds.node.id)%",

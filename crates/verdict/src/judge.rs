@@ -10,7 +10,7 @@ use crate::details::{self, Meaning, Reset};
 use crate::evidence::{Evidence, Stream, UpstreamHost};
 use crate::flags::Flags;
 use crate::policy::Policy;
-use crate::terms::{DecidedBy, Delivered, Direction, Gate, Responder};
+use crate::terms::{DecidedBy, Delivered, Direction, Gate, Responder, Side};
 use crate::{termination, transport};
 
 const APPLICATION_ERROR: Cause = cause("application_error");
@@ -39,6 +39,8 @@ const BLOCK_ALL: &str = "block_all";
 pub struct Verdict<'a> {
     /// Why the stream failed; its row says at which gate and on whose side.
     pub cause: Cause,
+    /// On whose side the cause is, seen from this proxy.
+    pub side: Side,
     /// Who produced what the caller received.
     pub responder: Responder,
     /// Did the request reach the application?
@@ -93,10 +95,12 @@ impl Criteria {
             Stream::Http => self.stream(evidence),
             Stream::Connection => connection(evidence),
         };
+        let responder = responder(cause, evidence);
         Some(Verdict {
             cause,
-            responder: responder(cause, evidence),
-            delivered: delivered(cause, evidence),
+            side: side(cause, decided_by),
+            responder,
+            delivered: delivered(cause, responder, evidence),
             decided_by,
             policy: evidence.details.or(evidence.termination).and_then(Policy::parse),
         })
@@ -165,12 +169,20 @@ impl Criteria {
         by_flags(evidence)
     }
 
-    /// The upstream's own answer was the failure.
+    /// The answer that came from upstream was the failure; the next hop may have said why.
     fn answered(&self, evidence: &Evidence<'_>) -> Option<(Cause, DecidedBy)> {
+        let decided_by = self.answered_by(evidence)?;
+        match evidence.hop {
+            Some(hop) if hop.cause != APPLICATION_ERROR => Some((hop.cause, DecidedBy::Hop)),
+            _ => Some((APPLICATION_ERROR, decided_by)),
+        }
+    }
+
+    fn answered_by(&self, evidence: &Evidence<'_>) -> Option<DecidedBy> {
         if evidence.status.is_some_and(|status| status >= 500) {
-            Some((APPLICATION_ERROR, DecidedBy::Status))
+            Some(DecidedBy::Status)
         } else if self.grpc_failed(evidence) {
-            Some((APPLICATION_ERROR, DecidedBy::Grpc))
+            Some(DecidedBy::Grpc)
         } else {
             None
         }
@@ -206,9 +218,11 @@ fn reset(reset: Reset<'_>, evidence: &Evidence<'_>) -> (Cause, DecidedBy) {
             return (cause, DecidedBy::Transport);
         }
     }
+    // After a retry the address is that of an earlier attempt.
+    let first = evidence.attempts.is_none_or(|attempts| attempts <= 1);
     let cause = match (row.cause, evidence.upstream_host) {
         (UPSTREAM_OVERFLOW, UpstreamHost::Absent) => CONNECTION_POOL_OVERFLOW,
-        (UPSTREAM_OVERFLOW, UpstreamHost::Address(_)) => MAX_REQUESTS_OVERFLOW,
+        (UPSTREAM_OVERFLOW, UpstreamHost::Address(_)) if first => MAX_REQUESTS_OVERFLOW,
         (cause, _) => cause,
     };
     (cause, DecidedBy::Details)
@@ -254,24 +268,34 @@ fn refined(cause: Cause, evidence: &Evidence<'_>) -> Cause {
     }
 }
 
+/// What is local to the next hop is upstream of this one.
+fn side(cause: Cause, decided_by: DecidedBy) -> Side {
+    match (cause.row().side, decided_by) {
+        (Side::Local, DecidedBy::Hop) => Side::Upstream,
+        (side, _) => side,
+    }
+}
+
 fn responder(cause: Cause, evidence: &Evidence<'_>) -> Responder {
-    let upstreams = match evidence.direction {
+    let upstreams = match (evidence.hop, evidence.direction) {
+        (Some(hop), _) if hop.cause == APPLICATION_ERROR => Responder::Application,
+        (Some(_), _) => Responder::UpstreamProxy,
         // Behind an inbound sidecar there is the application and nothing else.
-        Direction::Inbound => Responder::Application,
-        Direction::Outbound | Direction::Unspecified => Responder::Upstream,
+        (None, Direction::Inbound) => Responder::Application,
+        (None, Direction::Outbound | Direction::Unspecified) => Responder::Upstream,
     };
     let gate = cause.row().gate;
-    if evidence.stream == Stream::Connection
+    let passed_on = evidence.details.is_some_and(details::is_upstreams);
+    if passed_on && evidence.status.is_some() {
+        upstreams
+    } else if evidence.stream == Stream::Connection
         || evidence.status.is_none()
         || gate == Gate::Downstream
         || cause == RESPONSE_INCOMPLETE
         || cut_short(gate, evidence)
     {
         Responder::None
-    } else if gate == Gate::Application
-        || cause == UPGRADE_REFUSED
-        || evidence.details.is_some_and(details::is_upstreams)
-    {
+    } else if gate == Gate::Application || cause == UPGRADE_REFUSED {
         upstreams
     } else {
         Responder::ThisProxy
@@ -289,11 +313,15 @@ fn response_headers_arrived(evidence: &Evidence<'_>) -> bool {
     passed_on && (evidence.grpc_status.is_none() || evidence.response_started == Some(true))
 }
 
-fn delivered(cause: Cause, evidence: &Evidence<'_>) -> Delivered {
+fn delivered(cause: Cause, responder: Responder, evidence: &Evidence<'_>) -> Delivered {
     let row = cause.row();
     let tried_before = tried_before(row.gate, evidence);
     match row.delivered {
+        // Nobody has said that it was the application that answered.
+        Delivered::Yes if responder == Responder::Upstream => Delivered::Maybe,
         Delivered::Yes => Delivered::Yes,
+        // The response that came back is that of a proxy.
+        Delivered::Maybe if responder == Responder::UpstreamProxy => Delivered::Maybe,
         // What an earlier attempt came to is not in the evidence: it may have been answered.
         Delivered::No if tried_before && row.gate >= Gate::Endpoint => Delivered::Maybe,
         Delivered::No => Delivered::No,

@@ -25,6 +25,7 @@ mod json;
 pub mod judge;
 pub mod look;
 pub mod policy;
+pub mod proxy_status;
 pub mod rate;
 pub mod record;
 pub mod settings;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::cluster::ClusterName;
-use crate::evidence::Evidence;
+use crate::evidence::{self, Evidence};
 use crate::judge::Verdict;
 use crate::look::look;
 use crate::terms::{DecidedBy, Delivered, Direction, Gate, Responder, Side};
@@ -54,6 +54,9 @@ pub struct Record {
     /// The policy that denied: `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// What the upstream hop said, when it can be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<Hop>,
     /// What was tried before giving up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -113,6 +116,18 @@ pub struct Record {
     pub suppressed: Option<u64>,
 }
 
+/// What the upstream hop said of the response that it sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hop {
+    /// The hop's name: its node cluster or node id.
+    pub name: String,
+    /// Where the request stopped there.
+    pub gate: Gate,
+    /// Why.
+    pub cause: Cause,
+}
+
 /// What was tried before giving up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,13 +178,14 @@ impl Record {
             time: facts.start.map(rfc_3339),
             gate: row.gate,
             cause: verdict.cause,
-            side: row.side,
+            side: verdict.side,
             responder: verdict.responder,
             delivered: verdict.delivered,
             error: row.error.map(ToString::to_string),
             decided_by: verdict.decided_by,
-            look: look(verdict.cause, evidence, verdict.policy.as_ref()),
+            look: look_from(verdict, evidence),
             policy: verdict.policy.and_then(|policy| fact(Some(&policy.to_string()))),
+            hop: evidence.hop.map(hop),
             retry: retry(evidence),
             proxy: fact(evidence.proxy),
             direction: Some(evidence.direction).filter(|it| *it != Direction::Unspecified),
@@ -196,6 +212,26 @@ impl Record {
 /// A fact as a record states it: bounded, and left out when it is empty.
 fn fact(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(|text| bounded(text, STRING_BYTES).to_string())
+}
+
+/// What to look at. Where the next hop said why, that is seen from there: an inbound sidecar.
+fn look_from(verdict: &Verdict<'_>, evidence: &Evidence<'_>) -> Vec<String> {
+    let there = match evidence.hop {
+        Some(hop) if verdict.decided_by == DecidedBy::Hop => Evidence {
+            direction: Direction::Inbound,
+            proxy: Some(hop.name),
+            cluster: None,
+            route: None,
+            ..*evidence
+        },
+        _ => *evidence,
+    };
+    look(verdict.cause, &there, verdict.policy.as_ref())
+}
+
+fn hop(hop: evidence::Hop<'_>) -> Hop {
+    let name = bounded(hop.name, STRING_BYTES).to_string();
+    Hop { name, gate: hop.cause.row().gate, cause: hop.cause }
 }
 
 fn retry(evidence: &Evidence<'_>) -> Option<Retry> {

@@ -12,6 +12,7 @@ use core::fmt;
 use crate::cause::Cause;
 use crate::json::Value;
 use crate::judge::Criteria;
+use crate::proxy_status::NAME;
 use crate::text::bounded;
 
 /// All settings. The default is what an empty configuration means.
@@ -19,6 +20,8 @@ use crate::text::bounded;
 pub struct Settings {
     /// The record as a line of the proxy's log.
     pub log: Log,
+    /// The `Proxy-Status` header.
+    pub header: Header,
     /// Causes that are not reported.
     pub ignore: Vec<Cause>,
     /// gRPC statuses of an upstream that count as failures, 1 to 16; `None` means the default set.
@@ -36,13 +39,27 @@ pub struct Log {
     pub max_per_second: u64,
 }
 
+/// `header`: what the next proxy is told of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Who is told: one of [`MODES`].
+    pub mode: &'static str,
+    /// The header's name, in lower case.
+    pub name: String,
+}
+
+/// The modes of the header. `off`: it is neither read nor written. `mesh`: an inbound sidecar writes it to
+/// callers that came over mTLS, and every proxy reads it and takes it out. `always`: every proxy writes it.
+pub const MODES: &[&str] = &["off", "mesh", "always"];
+
 /// The levels of the proxy's log at which a line can be written. Istio hides those before `warn`.
 pub const LEVELS: &[&str] = &["debug", "info", "warn", "error"];
 
 impl Default for Settings {
     fn default() -> Self {
         let log = Log { enabled: true, level: "warn", max_per_second: 50 };
-        Self { log, ignore: Vec::new(), grpc_statuses: None }
+        let header = Header { mode: "mesh", name: NAME.to_owned() };
+        Self { log, header, ignore: Vec::new(), grpc_statuses: None }
     }
 }
 
@@ -64,6 +81,8 @@ pub enum Kind {
     Integer(u64, u64, fn(&mut Settings) -> &mut u64),
     /// One of these words.
     Choice(&'static [&'static str], fn(&mut Settings) -> &mut &'static str),
+    /// The name of a header that carries structured fields: `proxy-status`, or one that begins with `x-`.
+    HeaderName(fn(&mut Settings) -> &mut String),
     /// A list of names of causes.
     Causes(fn(&mut Settings) -> &mut Vec<Cause>),
     /// A list of gRPC status numbers, 1 to 16.
@@ -80,6 +99,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("log.enabled",      Kind::Boolean(|s| &mut s.log.enabled),                  "write each record as a line of the proxy's log"),
     setting("log.level",        Kind::Choice(LEVELS, |s| &mut s.log.level),             "the level of that line; Istio hides what is below `warn`"),
     setting("log.maxPerSecond", Kind::Integer(1, 10_000, |s| &mut s.log.max_per_second), "lines per second and VM, in bursts of twice as many; the rest is counted in `suppressed`"),
+    setting("header.mode",      Kind::Choice(MODES, |s| &mut s.header.mode),            "who is told by the header: nobody, the next proxy of the mesh, every caller"),
+    setting("header.name",      Kind::HeaderName(|s| &mut s.header.name),               "the header's name"),
     setting("ignore",           Kind::Causes(|s| &mut s.ignore),                        "causes that are not reported"),
     setting("grpcStatuses",     Kind::GrpcStatuses(|s| &mut s.grpc_statuses),           "gRPC statuses of an upstream that count as failures"),
 ];
@@ -163,6 +184,10 @@ impl Reading {
                     None => self.expected(path, &format!("one of {}", words.join(", ")), value),
                 }
             }
+            (Kind::HeaderName(place), _) => match value.as_text().filter(|name| is_header(name)) {
+                Some(name) => *place(&mut self.settings) = name.to_owned(),
+                None => self.expected(path, HEADER_NAME, value),
+            },
             (Kind::Causes(place), Value::List(list)) => {
                 let read = |value: &Value| value.as_text().and_then(Cause::named);
                 *place(&mut self.settings) = self.list(path, list, "the name of a cause", read);
@@ -219,6 +244,17 @@ impl Reading {
     }
 }
 
+/// What [`is_header`] accepts.
+const HEADER_NAME: &str = "`proxy-status` or a header name in lower case that begins with `x-`";
+
+/// Another header must not be lost because somebody gave its name.
+fn is_header(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let own =
+        name.len() > 2 && name.len() <= 64 && name.starts_with("x-") && name.bytes().all(token);
+    name == NAME || (own && !name.starts_with("x-envoy-"))
+}
+
 /// The text without control characters: a problem is a line of a log.
 fn printable(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { char::REPLACEMENT_CHARACTER } else { it }).collect()
@@ -236,12 +272,14 @@ mod tests {
     fn every_setting_is_read() {
         let json = br#"{
             "log": { "enabled": false, "level": "error", "maxPerSecond": 7 },
+            "header": { "mode": "always", "name": "x-failgate" },
             "ignore": ["client_disconnected", "client_reset"],
             "grpcStatuses": [2, 14]
         }"#;
         let (settings, problems) = Settings::parse(json);
         assert_eq!(problems, []);
         assert_eq!(settings.log, Log { enabled: false, level: "error", max_per_second: 7 });
+        assert_eq!(settings.header, Header { mode: "always", name: "x-failgate".to_owned() });
         let ignored: Vec<&str> = settings.ignore.iter().map(|cause| cause.name()).collect();
         assert_eq!(ignored, ["client_disconnected", "client_reset"]);
         assert_eq!(settings.criteria(), Criteria::with_grpc_failures([2, 14]));
@@ -287,6 +325,22 @@ mod tests {
             (
                 r#"{"ignore":"a\u001b[31m\"\u0085"}"#,
                 "ignore: must be a list, is \"a\u{fffd}[31m\"\u{fffd}\"",
+            ),
+            (
+                r#"{"header":{"mode":"on"}}"#,
+                r#"header.mode: must be one of off, mesh, always, is "on""#,
+            ),
+            (
+                r#"{"header":{"name":"content-length"}}"#,
+                r#"header.name: must be `proxy-status` or a header name in lower case that begins with `x-`, is "content-length""#,
+            ),
+            (
+                r#"{"header":{"name":"x-a b"}}"#,
+                r#"header.name: must be `proxy-status` or a header name in lower case that begins with `x-`, is "x-a b""#,
+            ),
+            (
+                r#"{"header":{"name":"x-envoy-max-retries"}}"#,
+                r#"header.name: must be `proxy-status` or a header name in lower case that begins with `x-`, is "x-envoy-max-retries""#,
             ),
             (r#"{"ignore":"client_reset"}"#, r#"ignore: must be a list, is "client_reset""#),
             (

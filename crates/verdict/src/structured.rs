@@ -41,7 +41,7 @@ impl<'a> Member<'a> {
         let mut cursor = Cursor { rest: self.parameters };
         let mut value = None;
         while cursor.take(";") {
-            cursor.skip(" ");
+            cursor.skip(is_space);
             let (name, bare) = cursor.parameter()?;
             if name == key {
                 value = Some(bare);
@@ -57,7 +57,8 @@ pub struct NoList;
 
 /// The members of a List, in order. Only when every one is `Ok` has the text been a List.
 pub fn members(text: &str) -> impl Iterator<Item = Result<Member<'_>, NoList>> {
-    let mut cursor = Cursor { rest: text.trim_start_matches(' ') };
+    let mut cursor = Cursor { rest: text };
+    cursor.skip(is_space);
     let mut ended = cursor.rest.is_empty();
     core::iter::from_fn(move || {
         if ended {
@@ -94,6 +95,15 @@ pub fn unescaped(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
+fn is_space(byte: u8) -> bool {
+    byte == b' '
+}
+
+/// OWS of RFC 9110.
+fn is_optional_white_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
     rest: &'a str,
@@ -110,8 +120,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn skip(&mut self, characters: &str) {
-        self.rest = self.rest.trim_start_matches(|character| characters.contains(character));
+    fn skip(&mut self, space: fn(u8) -> bool) {
+        self.run(space);
     }
 
     /// The longest start whose bytes all fit; it may be empty.
@@ -141,9 +151,9 @@ impl<'a> Cursor<'a> {
         };
         let parameters = self.parameters()?;
         let text = start.get(..start.len() - self.rest.len())?;
-        self.skip(" \t");
+        self.skip(is_optional_white_space);
         if self.take(",") {
-            self.skip(" \t");
+            self.skip(is_optional_white_space);
             if self.rest.is_empty() {
                 return None; // a comma with nothing behind it
             }
@@ -155,7 +165,7 @@ impl<'a> Cursor<'a> {
 
     fn inner_list(&mut self) -> Option<()> {
         loop {
-            self.skip(" ");
+            self.skip(is_space);
             if self.take(")") {
                 return Some(());
             }
@@ -170,7 +180,7 @@ impl<'a> Cursor<'a> {
     fn parameters(&mut self) -> Option<&'a str> {
         let start = self.rest;
         while self.take(";") {
-            self.skip(" ");
+            self.skip(is_space);
             self.parameter()?;
         }
         start.get(..start.len() - self.rest.len())

@@ -25,7 +25,6 @@ const fn row(pattern: Pattern, name: &str) -> Transport {
 #[rustfmt::skip]
 pub const TRANSPORT: &[Transport] = &[
     // Our verification of the peer's certificate. The subject names come first, since they are quoted.
-    row(Has("verify_cert_failed:_SAN_matcher"),    "tls_san_mismatch"),
     row(Has("verify_cert_failed:_verify_SAN_list"), "tls_san_mismatch"),
     row(Has("verify_cert_failed:_URI_SAN"),        "tls_san_mismatch"),
     row(Has("verify_cert_failed:_SAN_match"),      "tls_san_mismatch"),

@@ -148,6 +148,8 @@ impl<'a> Stream<'a> {
             route: self.text(at!("route_name")),
             connection_ready: self.given(at!("upstream_connection_ready")),
             response_started: self.given(at!("upstream_response_started")),
+            // An access log does not have the header: it is taken off before the log is written.
+            hop: None,
         }
     }
 

@@ -16,7 +16,8 @@ use crate::wire::{Control, Cut};
 
 /// What the mock server answers to; every other path is a 404.
 ///
-/// `?header=NAME:VALUE`, percent-encoded and as often as needed, adds response headers to any answer.
+/// `?header=NAME:VALUE`, percent-encoded and as often as needed, adds response headers to any answer, to
+/// a gRPC method's too.
 #[rustfmt::skip]
 pub const ENDPOINTS: &[(&str, &str)] = &[
     ("/status/{code}",               "that status, from 200 to 999"),
@@ -32,19 +33,6 @@ pub const ENDPOINTS: &[(&str, &str)] = &[
 
 /// Answers one request, or cuts its connection and never returns.
 pub(super) async fn respond(
-    request: &Request<Incoming>,
-    path: &str,
-    tasks: &Tasks,
-    control: Control,
-) -> Reply {
-    let mut reply = endpoint(request, path, tasks, control).await;
-    for (name, value) in extra_headers(request.uri().query().unwrap_or_default()) {
-        reply.headers_mut().append(name, value);
-    }
-    reply
-}
-
-async fn endpoint(
     request: &Request<Incoming>,
     path: &str,
     tasks: &Tasks,
@@ -105,7 +93,7 @@ fn echo(request: &Request<Incoming>) -> Reply {
 }
 
 /// The `header=NAME:VALUE` pairs of a query. What is not a header is left out.
-fn extra_headers(query: &str) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn extra_headers(query: &str) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = query.split('&').filter_map(|pair| pair.strip_prefix("header="));
     let parse = |pair: &str| {
         let pair = percent_decoded(pair);

@@ -5,6 +5,7 @@
 use super::*;
 use crate::cause::CAUSES;
 use crate::details::{DETAILS, RESETS};
+use crate::evidence::Hop;
 use crate::flags::FLAGS;
 use crate::text::Pattern;
 use alloc::format;
@@ -465,7 +466,7 @@ fn a_flag_alone_means_what_the_contract_says() {
 const LINES: &[(&str, &str)] = &[
     // The two-sidecar cases, one side at a time.
     ("200 - via_upstream", "-"),
-    ("503 - via_upstream", "application_error status upstream yes"),
+    ("503 - via_upstream", "application_error status upstream maybe"),
     ("0 DC downstream_remote_disconnect", "client_disconnected details none maybe"),
     ("503 UC upstream_reset_before_response_started{connection_termination}", "connection_terminated details this_proxy maybe"),
     ("200 UPE upstream_reset_after_response_started{protocol_error}", "response_incomplete details none yes"),
@@ -475,7 +476,7 @@ const LINES: &[(&str, &str)] = &[
     ("503 URX,UF upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}", "connection_refused transport this_proxy maybe"),
     ("504 UT response_timeout", "response_timeout details this_proxy maybe"),
     ("0 DR http2.remote_reset", "client_reset details none maybe"),
-    ("200 URX via_upstream", "application_error flags upstream yes"),
+    ("200 URX via_upstream", "application_error flags upstream maybe"),
     // Details beat flags; flags decide when the details are absent or unknown.
     ("403 - rbac_access_denied_matched_policy[none]", "authorization_denied details this_proxy no"),
     ("503 UH dns_resolution_failure{x}", "dns_failure details this_proxy no"),
@@ -488,10 +489,10 @@ const LINES: &[(&str, &str)] = &[
     ("0 DPE http2.remote_reset", "malformed_request details none no"),
     ("0 DPE,DR http2.remote_reset", "client_reset details none maybe"),
     // Statuses decide last.
-    ("500 - -", "application_error status upstream yes"),
+    ("500 - -", "application_error status upstream maybe"),
     ("404 - -", "-"),
     ("404 - via_upstream", "-"),
-    ("404 URX via_upstream", "application_error flags upstream yes"),
+    ("404 URX via_upstream", "application_error flags upstream maybe"),
     ("404 - route_not_found", "route_not_found details this_proxy no"),
     ("418 - something_new", "unrecognized details this_proxy maybe"),
     ("302 - oauth.missing_credentials", "-"),
@@ -500,7 +501,7 @@ const LINES: &[(&str, &str)] = &[
     ("403 - cors_response", "filter_response details this_proxy no"),
     ("200 - health_check_ok", "-"),
     ("200 DI via_upstream", "-"),
-    ("503 DI via_upstream", "application_error status upstream yes"),
+    ("503 DI via_upstream", "application_error status upstream maybe"),
     ("404 RFCF cache.response_from_cache_filter", "-"),
     ("0 - -", "unrecognized status none maybe"),
     ("200 bit30 via_upstream", "unrecognized flags upstream yes"),
@@ -510,7 +511,7 @@ const LINES: &[(&str, &str)] = &[
     ("101 - via_upstream", "-"),
     ("101 UC upstream_reset_after_response_started{connection_termination}", "response_incomplete details none yes"),
     ("101 SI stream_idle_timeout", "stream_idle_timeout details none yes"),
-    ("403 - websocket_handshake_unsuccessful", "upgrade_refused details upstream yes"),
+    ("403 - websocket_handshake_unsuccessful", "upgrade_refused details upstream maybe"),
     // A timeout after the response had started: the status is the upstream's.
     ("200 UT response_timeout", "response_timeout details none yes"),
     ("200 SI stream_idle_timeout", "stream_idle_timeout details none yes"),
@@ -536,7 +537,7 @@ fn an_inbound_sidecar_has_only_the_application_behind_it() {
 fn a_grpc_failure_hides_behind_200() {
     let grpc = |line, status| Evidence { grpc_status: Some(status), ..evidence(line) };
     assert_eq!(verdict(&grpc("200 - via_upstream", 0)), "-");
-    assert_eq!(verdict(&grpc("200 - via_upstream", 14)), "application_error grpc upstream yes");
+    assert_eq!(verdict(&grpc("200 - via_upstream", 14)), "application_error grpc upstream maybe");
     // NOT_FOUND is the application's business, unless this proxy itself said so.
     assert_eq!(verdict(&grpc("200 - via_upstream", 5)), "-");
     assert_eq!(
@@ -588,6 +589,9 @@ fn an_overflow_is_split_by_whether_an_endpoint_was_picked() {
     assert_eq!(at(UpstreamHost::Absent), "connection_pool_overflow");
     assert_eq!(at(UpstreamHost::Address("10.0.0.1:80")), "max_requests_overflow");
     assert_eq!(at(UpstreamHost::Unknown), "upstream_overflow");
+    let host = UpstreamHost::Address("10.0.0.1:80");
+    let retried = Evidence { attempts: Some(2), upstream_host: host, ..overflow };
+    assert_eq!(cause_of(&retried), "upstream_overflow", "the address is an earlier attempt's");
 }
 
 #[test]
@@ -735,4 +739,47 @@ fn the_judge_is_total() {
             }
         }
     }
+}
+
+#[test]
+fn the_next_hop_tells_its_own_failure_from_the_applications() {
+    let said = |line, name| {
+        let hop = Hop { name: "mock-server.default", cause: Cause::named(name).unwrap() };
+        verdict(&Evidence { direction: Direction::Outbound, hop: Some(hop), ..evidence(line) })
+    };
+    let via = "503 - via_upstream";
+    assert_eq!(said(via, "application_error"), "application_error status application yes");
+    assert_eq!(
+        said(via, "connection_terminated"),
+        "connection_terminated hop upstream_proxy maybe"
+    );
+    assert_eq!(said(via, "connection_refused"), "connection_refused hop upstream_proxy no");
+    assert_eq!(
+        said("404 URX via_upstream", "application_error"),
+        "application_error flags application yes"
+    );
+    // A local reply is not the hop's, whatever an earlier attempt brought.
+    assert_eq!(
+        said("503 UH no_healthy_upstream", "connection_refused"),
+        "no_healthy_upstream details this_proxy no"
+    );
+    assert_eq!(said("200 - via_upstream", "connection_terminated"), "-");
+}
+
+#[test]
+fn what_is_local_to_the_next_hop_is_upstream_of_this_one() {
+    let side = |name| {
+        let hop = Some(Hop { name: "a", cause: Cause::named(name).unwrap() });
+        judge(&Evidence { hop, ..evidence("503 - via_upstream") }).unwrap().side.name()
+    };
+    assert_eq!(side("max_requests_overflow"), "upstream");
+    assert_eq!(side("connection_terminated"), "upstream");
+    assert_eq!(side("malformed_request"), "downstream");
+}
+
+#[test]
+fn after_retries_the_next_hop_speaks_of_the_last_attempt_only() {
+    let hop = Some(Hop { name: "a", cause: Cause::named("connection_refused").unwrap() });
+    let evidence = Evidence { hop, attempts: Some(3), ..evidence("503 URX via_upstream") };
+    assert_eq!(verdict(&evidence), "connection_refused hop upstream_proxy maybe");
 }
