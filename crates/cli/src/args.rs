@@ -24,6 +24,8 @@ pub struct Arguments {
 pub enum Command {
     /// Say what a flag, a text of Envoy's, a cause, a gate or a whole line means
     Explain(Explain),
+    /// Print an access-log format that carries all the evidence
+    Format(Format),
     /// Judge the failed requests of access logs, and show failgate's records
     Inspect(Inspect),
 }
@@ -53,6 +55,51 @@ pub struct Explain {
     pub color: Color,
 }
 
+const FORMAT_EXAMPLES: &str = "\
+Examples:
+  failgate format > mesh-config.yaml
+  failgate format --for telemetry --encoding text
+  failgate format --for envoy
+
+Without these facts a line still gets a verdict, a less exact one: Istio's own format has neither the
+number of attempts nor that of endpoints.";
+
+/// Whose access-log format to print.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(after_help = FORMAT_EXAMPLES)]
+pub struct Format {
+    /// Whose configuration to print
+    #[arg(long = "for", value_enum, default_value_t, value_name = "WHAT")]
+    pub target: For,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t, value_name = "ENCODING")]
+    pub encoding: Encoding,
+}
+
+/// Whose configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum For {
+    /// Istio's MeshConfig, for the whole mesh
+    #[default]
+    MeshConfig,
+    /// A provider in Istio's MeshConfig, and the Telemetry resource that uses it
+    Telemetry,
+    /// An access log of a plain Envoy
+    Envoy,
+    /// The format alone
+    Bare,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Encoding {
+    /// An object a line
+    #[default]
+    Json,
+    /// Istio's text, with the rest behind it
+    Text,
+}
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   kubectl logs deploy/reviews -c istio-proxy | failgate inspect
@@ -74,7 +121,7 @@ pub struct Inspect {
     pub files: Vec<PathBuf>,
     /// How to show failures
     #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
-    pub format: Format,
+    pub format: Show,
     /// Go on reading as the files grow
     #[arg(long, conflicts_with = "join")]
     pub follow: bool,
@@ -100,7 +147,7 @@ pub struct Inspect {
 
 /// How failures are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum Show {
     /// A line for each
     #[default]
     Table,

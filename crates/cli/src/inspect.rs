@@ -17,7 +17,7 @@ use failgate_verdict::judge::Criteria;
 use failgate_verdict::{Cause, Record};
 use serde::Serialize;
 
-use crate::args::{Format, Inspect};
+use crate::args::{Inspect, Show};
 use crate::read::{self, Keys, Line, nanoseconds};
 use crate::screen::{Style, count};
 use input::Text;
@@ -77,7 +77,7 @@ struct Malformed {
 
 impl<'a, W: Write> Inspection<'a, W> {
     fn new(options: &'a Inspect, output: W) -> Self {
-        let quiet = options.format == Format::Table && !options.join && io::stdout().is_terminal();
+        let quiet = options.format == Show::Table && !options.join && io::stdout().is_terminal();
         Self {
             options,
             output,
@@ -87,7 +87,7 @@ impl<'a, W: Write> Inspection<'a, W> {
             lines: 0,
             shown: 0,
             malformed: Malformed::default(),
-            summary: (options.format == Format::Summary).then(Box::default),
+            summary: (options.format == Show::Summary).then(Box::default),
             stories: options.join.then(Stories::default),
             progress: (io::stderr().is_terminal() && !quiet).then(Progress::default),
         }
@@ -212,14 +212,14 @@ impl<'a, W: Write> Inspection<'a, W> {
         self.shown += 1;
         match (self.options.format, &mut self.summary) {
             (_, Some(summary)) => summary.add(record),
-            (Format::Json, None) => {
+            (Show::Json, None) => {
                 serde_json::to_writer(
                     &mut self.output,
                     &Found { record, line, file: file.map(|it| &**it) },
                 )?;
                 self.output.write_all(b"\n")?;
             }
-            (Format::Table | Format::Summary, None) => {
+            (Show::Table | Show::Summary, None) => {
                 if self.shown == 1 {
                     table::head(&mut self.output, self.style)?;
                 }
@@ -237,11 +237,11 @@ impl<'a, W: Write> Inspection<'a, W> {
         self.shown += 1;
         match (self.options.format, &mut self.summary) {
             (_, Some(summary)) => summary.add(culprit),
-            (Format::Json, None) => {
+            (Show::Json, None) => {
                 serde_json::to_writer(&mut self.output, &story.json())?;
                 self.output.write_all(b"\n")?;
             }
-            (Format::Table | Format::Summary, None) => story.print(&mut self.output, self.style)?,
+            (Show::Table | Show::Summary, None) => story.print(&mut self.output, self.style)?,
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 pub mod args;
 pub mod explain;
+pub mod format;
 pub mod inspect;
 pub mod read;
 pub mod screen;

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use failgate_cli::args::{Arguments, Command};
-use failgate_cli::{explain, inspect};
+use failgate_cli::{explain, format, inspect};
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Explain(options) => explain::run(&options),
+        Command::Format(options) => format::run(&options),
         Command::Inspect(options) => inspect::run(&options),
     };
     match outcome {

@@ -171,6 +171,13 @@ pub fn virtual_host(name: &str, domains: &[&str], routes: &[Value]) -> Value {
     json!({ "name": name, "domains": domains, "routes": routes })
 }
 
+/// An access log on stdout, in the format that a `SubstitutionFormatString` says.
+#[must_use]
+pub fn stdout_access_log(log_format: &Value) -> Value {
+    let kind = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+    extension("stdout", kind, json!({ "log_format": log_format }))
+}
+
 /// An HTTP connection manager with these routes for every host, and these filters before the router.
 #[must_use]
 pub fn http(routes: &[Value], filters: &[Value]) -> Value {

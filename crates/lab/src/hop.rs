@@ -54,7 +54,7 @@ impl Hop {
         mount: Mount,
         configuration: &str,
     ) -> Result<Self> {
-        Self::start_with(envoy, module, mount, configuration, &Options::default())
+        Self::start_with(envoy, module, mount, configuration, &[], &Options::default())
     }
 
     /// A hop whose Envoy logs every call that the module makes into it.
@@ -69,7 +69,20 @@ impl Hop {
     ) -> Result<Self> {
         let levels = Some("wasm:trace".to_owned());
         let options = Options { component_log_level: levels, ..Options::default() };
-        Self::start_with(envoy, module, mount, configuration, &options)
+        Self::start_with(envoy, module, mount, configuration, &[], &options)
+    }
+
+    /// A hop whose Envoy writes these access logs too.
+    ///
+    /// # Errors
+    /// As [`Hop::start`].
+    pub fn logging(
+        envoy: &Envoy,
+        module: &Module,
+        mount: Mount,
+        loggers: &[Value],
+    ) -> Result<Self> {
+        Self::start_with(envoy, module, mount, "", loggers, &Options::default())
     }
 
     fn start_with(
@@ -77,6 +90,7 @@ impl Hop {
         module: &Module,
         mount: Mount,
         configuration: &str,
+        loggers: &[Value],
         options: &Options,
     ) -> Result<Self> {
         let mock = Mock::start()?;
@@ -90,7 +104,7 @@ impl Hop {
             plain: plain.port(),
         };
         let plugin = plugin(&module.path, configuration);
-        let bootstrap = bootstrap("client", &[outbound(mount, &plugin)], &clusters(ports));
+        let bootstrap = bootstrap("client", &[outbound(mount, &plugin, loggers)], &clusters(ports));
         let proxy = Proxy::start(envoy, &bootstrap, options)?;
         let names = Names::new(&[
             (ports.mock, "mock"),
@@ -197,8 +211,8 @@ impl Hop {
     }
 }
 
-fn outbound(mount: Mount, plugin: &Value) -> Value {
-    let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], Vec::new());
+fn outbound(mount: Mount, plugin: &Value, loggers: &[Value]) -> Value {
+    let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], loggers.to_vec());
     match mount {
         // Where Istio puts a WasmPlugin: behind its own authorization, before fault injection.
         Mount::Filter => filters.push(wasm_filter(plugin)),

@@ -19,8 +19,8 @@ pub fn head(output: &mut impl Write, style: Style) -> io::Result<()> {
 /// One failure.
 pub fn row(output: &mut impl Write, style: Style, record: &Record) -> io::Result<()> {
     let row = record.cause.row();
-    let gate = style.side(row.side, &format!("{:11}", row.gate));
-    let cause = style.side(row.side, &format!("{:29}", row.name));
+    let gate = style.side(record.side, &format!("{:11}", row.gate));
+    let cause = style.side(record.side, &format!("{:29}", row.name));
     let look = record.look.first().map_or("", String::as_str);
     let line = format!(
         "{:18}  {:6}  {:8}  {gate}  {cause}  {:40}  {}",

@@ -4,7 +4,7 @@
 //! [TIME] "METHOD PATH PROTOCOL" CODE FLAGS                                      RECEIVED SENT DURATION SERVICE ...  Envoy
 //! [TIME] "METHOD PATH PROTOCOL" CODE FLAGS "-" "TRANSPORT"                      RECEIVED SENT DURATION SERVICE ...  Istio 1.1
 //! [TIME] "METHOD PATH PROTOCOL" CODE FLAGS DETAILS TERMINATION "TRANSPORT"      RECEIVED SENT DURATION SERVICE ...  Istio 1.9
-//! ... "FORWARDED" "AGENT" "REQUEST-ID" "AUTHORITY" "HOST" [CLUSTER LOCAL LOCAL REMOTE SERVER-NAME [ROUTE]]
+//! ... "FORWARDED" "AGENT" "REQUEST-ID" "AUTHORITY" "HOST" [CLUSTER LOCAL LOCAL REMOTE SERVER-NAME [ROUTE [KEY=FACT ...]]]
 //! ```
 //!
 //! Only the request line, the forwarded addresses and the user agent are a caller's to write, and Envoy
@@ -12,9 +12,10 @@
 
 use std::borrow::Cow;
 
-use failgate_verdict::field::index;
+use failgate_verdict::field::{FIELDS, index};
 
 use super::stream::{Fact, Stream};
+use crate::format::appended;
 
 const CUT: &str = "an access log that is cut off";
 const UNKNOWN: &str = "an access log in no format that is known";
@@ -98,8 +99,28 @@ impl<'a> Reading<'a> {
         if self.rest.starts_with(|it: char| it.is_ascii_digit()) { Ok(()) } else { Err(UNKNOWN) }
     }
 
+    /// The facts that `failgate format` puts behind Istio's text; what looks like them further to the front is
+    /// a caller's.
+    fn appended(&mut self) {
+        let mut end = self.rest;
+        let mut facts = Vec::new();
+        while let Some((rest, word)) = end.rsplit_once(' ') {
+            let Some((key, value)) = word.split_once('=') else { break };
+            let Some(index) = FIELDS.iter().position(|field| field.key == key) else { break };
+            facts.push((index, value));
+            end = rest;
+        }
+        if facts.len() == appended().count() {
+            self.rest = end;
+            for (index, value) in facts {
+                self.put(index, value);
+            }
+        }
+    }
+
     /// The end of the line, read from its end.
     fn end(&mut self) -> Result<(), &'static str> {
+        self.appended();
         let quotes = self.rest.rfind('"').ok_or(CUT)?;
         let (quoted, words) = self.rest.split_at_checked(quotes + 1).ok_or(CUT)?;
         let words: Vec<&str> = words.split_ascii_whitespace().collect();
