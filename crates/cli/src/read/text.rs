@@ -86,8 +86,8 @@ impl<'a> Reading<'a> {
     /// what Mixer had to say, in the days of Mixer, and the transport failure reason.
     fn reasons(&mut self) -> Result<(), &'static str> {
         for key in [index("response_code_details"), index("connection_termination_details")] {
-            if !self.rest.starts_with('"') && !self.rest.starts_with(|it: char| it.is_ascii_digit())
-            {
+            let next = self.rest.split(' ').next().unwrap_or_default();
+            if !next.starts_with('"') && !is_number(next) {
                 let word = self.word().ok_or(CUT)?;
                 self.put(key, word);
             }
