@@ -215,6 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn every_example_is_a_command() {
+        let readme = include_str!("../../../README.md");
+        let mut seen = 0;
+        for line in [readme, EXPLAIN_EXAMPLES, FORMAT_EXAMPLES, INSPECT_EXAMPLES].join("\n").lines()
+        {
+            let command = line.split('|').map(str::trim).find(|part| part.starts_with("failgate "));
+            let Some(command) = command.filter(|_| !line.starts_with('|')) else { continue };
+            let command = command.split(['#', '>']).next().unwrap_or_default();
+            let words: Vec<&str> = command.split_ascii_whitespace().collect();
+            if words.get(1).is_some_and(|word| word.chars().all(|it| it.is_ascii_lowercase())) {
+                assert!(Arguments::try_parse_from(&words).is_ok(), "{line}");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 15, "{seen} examples");
+    }
+
+    #[test]
     fn since_is_a_time_or_a_time_ago() {
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1_000_000_000));
         assert_eq!(ago("90s"), Some(Duration::from_secs(90)));

@@ -8,6 +8,7 @@
 //! What a log line cannot say stays unknown; nothing here decides about a failure, the verdict crate does.
 
 pub mod args;
+pub mod causes;
 pub mod explain;
 pub mod format;
 pub mod inspect;

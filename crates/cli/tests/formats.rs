@@ -11,11 +11,8 @@
 #[path = "formats/render.rs"]
 mod render;
 
-use std::fs;
-use std::path::Path;
-
 use failgate_cli::read::{Keys, Line, line, nanoseconds};
-use failgate_lab::workspace;
+use failgate_lab::records;
 use failgate_verdict::evidence::{Evidence, Hop, Stream, UpstreamHost};
 use failgate_verdict::judge::Criteria;
 use failgate_verdict::record::{Facts, Record};
@@ -48,38 +45,13 @@ fn holds(format: &Format, told: &Told<'_>) {
 
 /// Every record on file, with its volatile facts.
 fn corpus() -> Vec<Record> {
-    fn collect(value: &Value, records: &mut Vec<Record>) {
-        match value {
-            Value::Object(object) if object.contains_key("v") => {
-                let mut value = value.clone();
-                if value.get("time").is_some() {
-                    value["time"] = START.into();
-                }
-                records.push(serde_json::from_value(value).unwrap());
-            }
-            Value::Object(object) => object.values().for_each(|value| collect(value, records)),
-            Value::Array(list) => list.iter().for_each(|value| collect(value, records)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    let timed = |mut record: Value| {
+        if let Some(time) = record.get_mut("time") {
+            *time = START.into();
         }
-    }
-    fn walk(folder: &Path, records: &mut Vec<Record>) {
-        let mut paths: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
-        paths.sort();
-        for path in paths {
-            if path.is_dir() {
-                walk(&path, records);
-            } else {
-                collect(
-                    &serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
-                    records,
-                );
-            }
-        }
-    }
-    let mut records = Vec::new();
-    walk(&workspace().join("crates/lab/records"), &mut records);
-    records
+        serde_json::from_value(record).unwrap()
+    };
+    records::corpus().unwrap().into_iter().map(timed).collect()
 }
 
 /// The evidence that led to a record. What the record does not keep is found by trying.
