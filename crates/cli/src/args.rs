@@ -28,6 +28,10 @@ pub enum Command {
     Format(Format),
     /// Judge the failed requests of access logs, and show failgate's records
     Inspect(Inspect),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Print a manual page
+    Man(Manual),
 }
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -167,6 +171,22 @@ pub enum Color {
     Always,
     /// Never
     Never,
+}
+
+/// Whose completions to print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Which manual page to print.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Manual {
+    /// One of the commands; none is the page of failgate itself
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }
 
 fn gates() -> impl TypedValueParser<Value = Gate> {

@@ -12,5 +12,6 @@ pub mod causes;
 pub mod explain;
 pub mod format;
 pub mod inspect;
+pub mod manual;
 pub mod read;
 pub mod screen;

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use failgate_cli::args::{Arguments, Command};
-use failgate_cli::{explain, format, inspect};
+use failgate_cli::{explain, format, inspect, manual};
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Completions(options) => manual::completions(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Format(options) => format::run(&options),
         Command::Inspect(options) => inspect::run(&options),
+        Command::Man(options) => manual::page(&options),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
