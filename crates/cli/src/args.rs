@@ -28,6 +28,8 @@ pub enum Command {
     Format(Format),
     /// Judge the failed requests of access logs, and show failgate's records
     Inspect(Inspect),
+    /// Check the configuration of the filter before it is applied
+    Check(Check),
     /// Print the completions of a shell
     Completions(Completions),
     /// Print a manual page
@@ -173,6 +175,24 @@ pub enum Color {
     Never,
 }
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  failgate check wasmplugin.yaml envoyfilter.yaml
+  kubectl get wasmplugins -A -o yaml | failgate check -
+
+Exits with 1 when something is wrong or unwise, and with 2 when a file cannot be read or has no
+configuration of failgate in it.";
+
+/// What to check.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct Check {
+    /// A WasmPlugin, an EnvoyFilter, a configuration of Envoy's, or the settings alone, in YAML or JSON; `-` is
+    /// standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
 /// Whose completions to print.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Completions {
@@ -238,7 +258,9 @@ mod tests {
     fn every_example_is_a_command() {
         let readme = include_str!("../../../README.md");
         let mut seen = 0;
-        for line in [readme, EXPLAIN_EXAMPLES, FORMAT_EXAMPLES, INSPECT_EXAMPLES].join("\n").lines()
+        for line in [readme, CHECK_EXAMPLES, EXPLAIN_EXAMPLES, FORMAT_EXAMPLES, INSPECT_EXAMPLES]
+            .join("\n")
+            .lines()
         {
             let command = line.split('|').map(str::trim).find(|part| part.starts_with("failgate "));
             let Some(command) = command.filter(|_| !line.starts_with('|')) else { continue };

@@ -152,6 +152,7 @@ fn indented(text: &str, by: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::document::Document;
 
     #[test]
     fn every_fact_of_the_evidence_is_in_both_encodings() {
@@ -200,6 +201,26 @@ mod tests {
             assert!(json().get(key).is_some(), "{key}");
             assert!(TEXT.contains(&format!("{{{key}}}")), "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_yaml_and_says_what_it_should() {
+        let at = |yaml: &str, path: &str| {
+            let documents = Document::all(yaml).unwrap();
+            documents[0].value.pointer(path).cloned().unwrap_or_else(|| panic!("{path}: {yaml}"))
+        };
+        let log = "/access_log/0/typed_config/log_format";
+        assert_eq!(at(&envoy(Encoding::Json), &format!("{log}/json_format")), json());
+        assert_eq!(
+            at(&envoy(Encoding::Text), &format!("{log}/text_format_source/inline_string")),
+            text()
+        );
+        let provider = "/meshConfig/extensionProviders/0/envoyFileAccessLog/logFormat";
+        assert_eq!(at(&telemetry(Encoding::Json), &format!("{provider}/labels")), json());
+        assert_eq!(at(&telemetry(Encoding::Text), &format!("{provider}/text")), text());
+        assert_eq!(at(&mesh_config(Encoding::Text), "/meshConfig/accessLogFormat"), text());
+        let format = at(&mesh_config(Encoding::Json), "/meshConfig/accessLogFormat");
+        assert_eq!(serde_json::from_str::<Value>(format.as_str().unwrap()).unwrap(), json());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 pub mod args;
 pub mod causes;
+pub mod check;
 pub mod explain;
 pub mod format;
 pub mod inspect;

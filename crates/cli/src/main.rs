@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use failgate_cli::args::{Arguments, Command};
-use failgate_cli::{explain, format, inspect, manual};
+use failgate_cli::{check, explain, format, inspect, manual};
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Check(options) => check::run(&options),
         Command::Completions(options) => manual::completions(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Format(options) => format::run(&options),

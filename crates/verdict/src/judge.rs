@@ -338,14 +338,10 @@ fn delivered(cause: Cause, responder: Responder, evidence: &Evidence<'_>) -> Del
 /// Was there an attempt before the last one? Without their number, exhausted retries tell of one, and so does
 /// an endpoint that had been picked before none could be.
 fn tried_before(gate: Gate, evidence: &Evidence<'_>) -> bool {
-    match evidence.attempts {
-        Some(attempts) => attempts > 1,
-        None => {
-            evidence.stream == Stream::Http
-                && (evidence.flags.any_of(Flags::URX)
-                    || (gate == Gate::Endpoint && evidence.upstream_address().is_some()))
-        }
-    }
+    // A connection's attempts to connect are no requests.
+    let picked = gate == Gate::Endpoint && evidence.upstream_address().is_some();
+    let told = evidence.stream == Stream::Http && (picked || evidence.flags.any_of(Flags::URX));
+    evidence.attempts.map_or(told, |attempts| attempts > 1)
 }
 
 /// An empty text says no more than none.
