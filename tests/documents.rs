@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::Path;
 
+use failgate_cli::causes;
 use failgate_lab::{records, workspace};
 use failgate_verdict::cause::Cause;
 use failgate_verdict::record::{Record, STRING_BYTES};
@@ -114,6 +115,12 @@ fn the_schema_has_the_words_of_the_code() {
     errors.dedup();
     assert_eq!(properties["error"]["enum"], json!(errors));
     assert_eq!(properties["policy"]["maxLength"], json!(STRING_BYTES));
+}
+
+#[test]
+fn the_causes_are_those_of_the_tables() {
+    let written = causes::document(&records::corpus().unwrap());
+    assert!(read("docs/causes.md") == written, "docs/causes.md is not fresh: cargo xtask docs");
 }
 
 /// Nothing in the project points at the machine that it was made on.

@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's own commands.
 
+mod bench;
 mod demo;
 mod demo_mesh;
+mod docs;
 mod table;
 
 use std::process::ExitCode;
@@ -18,7 +20,9 @@ cargo xtask build                   build the module: target/failgate.wasm
 cargo xtask demo [--mesh] [--keep]  provoke failures in a real Envoy and print their diagnoses;
                                     --mesh in two sidecars, both sides' in one table;
                                     --keep leaves Envoy running, to be tried with curl
-cargo xtask record                  write down the records that the end-to-end tests compare with";
+cargo xtask record                  write down the records that the end-to-end tests compare with
+cargo xtask docs                    write docs/causes.md from the tables
+cargo xtask bench inspect           measure how fast the command line reads a log, beside jq";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +33,8 @@ fn main() -> ExitCode {
         ["demo", "--keep"] => demo::run(true),
         ["demo", "--mesh"] => demo_mesh::run(false),
         ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
+        ["docs"] => docs::write().map(|()| true),
+        ["bench", "inspect"] => bench::inspect(),
         ["record"] => record().map(|()| true),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -47,6 +47,43 @@ pub fn on_file(world: &str, scenario: &str) -> Result<Value> {
     serde_json::from_str(&fs::read_to_string(&path).doing(doing)?).doing(doing)
 }
 
+/// Every record on file, in the order of the files' names.
+///
+/// # Errors
+/// When a file cannot be read, or is not JSON.
+pub fn corpus() -> Result<Vec<Value>> {
+    fn collect(value: Value, records: &mut Vec<Value>) {
+        match value {
+            Value::Object(object) if object.contains_key("cause") => {
+                records.push(Value::Object(object))
+            }
+            Value::Object(object) => {
+                object.into_iter().for_each(|(_, value)| collect(value, records))
+            }
+            Value::Array(list) => list.into_iter().for_each(|value| collect(value, records)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let folder = workspace().join("crates/lab/records");
+    let mut paths = Vec::new();
+    for world in ["one-hop", "mesh"] {
+        let doing = || format!("listing the records of {world}");
+        for entry in fs::read_dir(folder.join(world)).doing(doing)? {
+            paths.push(entry.doing(doing)?.path());
+        }
+    }
+    paths.sort();
+    let mut records = Vec::new();
+    for path in paths {
+        let doing = || format!("reading {}", path.display());
+        collect(
+            serde_json::from_str(&fs::read_to_string(&path).doing(doing)?).doing(doing)?,
+            &mut records,
+        );
+    }
+    Ok(records)
+}
+
 /// Writes down what a scenario came to: a list, or null and lists by their names.
 ///
 /// # Errors

@@ -315,7 +315,7 @@ fn response_headers_arrived(evidence: &Evidence<'_>) -> bool {
 
 fn delivered(cause: Cause, responder: Responder, evidence: &Evidence<'_>) -> Delivered {
     let row = cause.row();
-    let tried_before = evidence.attempts.is_some_and(|attempts| attempts > 1);
+    let tried_before = tried_before(row.gate, evidence);
     match row.delivered {
         // Nobody has said that it was the application that answered.
         Delivered::Yes if responder == Responder::Upstream => Delivered::Maybe,
@@ -333,6 +333,15 @@ fn delivered(cause: Cause, responder: Responder, evidence: &Evidence<'_>) -> Del
         }
         Delivered::Maybe => Delivered::Maybe,
     }
+}
+
+/// Was there an attempt before the last one? Without their number, exhausted retries tell of one, and so does
+/// an endpoint that had been picked before none could be.
+fn tried_before(gate: Gate, evidence: &Evidence<'_>) -> bool {
+    // A connection's attempts to connect are no requests.
+    let picked = gate == Gate::Endpoint && evidence.upstream_address().is_some();
+    let told = evidence.stream == Stream::Http && (picked || evidence.flags.any_of(Flags::URX));
+    evidence.attempts.map_or(told, |attempts| attempts > 1)
 }
 
 /// An empty text says no more than none.

@@ -1,0 +1,267 @@
+//! `failgate check`: what the filter would say of its configuration, before anything is applied, and what it
+//! cannot say: how the proxy is told to treat it.
+//!
+//! The settings are read by the filter's own reader, `failgate_verdict::settings`; here they are only found:
+//! in a WasmPlugin, in an EnvoyFilter, or bare.
+
+pub(crate) mod document;
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use failgate_verdict::settings::{SETTINGS, Settings};
+use serde_json::Value;
+
+use crate::args::Check;
+use crate::screen::plain;
+use document::Document;
+
+/// No manifest is larger, in bytes.
+const FILE_BYTES: u64 = 16 << 20;
+
+/// The types of the messages that mount a Wasm module in Envoy end so.
+const MOUNTS: [&str; 3] = [
+    "extensions.filters.http.wasm.v3.Wasm",
+    "extensions.access_loggers.wasm.v3.WasmAccessLog",
+    "extensions.filters.network.wasm.v3.Wasm",
+];
+
+/// Something that is wrong, or unwise.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    line: usize,
+    path: String,
+    reason: String,
+}
+
+/// Checks the files. Returns the exit status: 1 when something was found, 2 when a file cannot be read.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(options: &Check) -> io::Result<u8> {
+    let mut output = io::stdout().lock();
+    let mut status = 0;
+    for path in &options.files {
+        let name = path.display().to_string();
+        let checked = read(path).and_then(|text| findings(&text));
+        let (found, mounts) = match checked {
+            Ok(checked) => checked,
+            Err(reason) => {
+                eprintln!("failgate: {name}: {}", plain(&reason));
+                status = 2;
+                continue;
+            }
+        };
+        if mounts == 0 {
+            eprintln!("failgate: {name}: no configuration of failgate in it");
+            status = 2;
+        }
+        for Finding { line, path, reason } in &found {
+            writeln!(output, "{name}:{line}: {}: {}", plain(path), plain(reason))?;
+            status = status.max(1);
+        }
+    }
+    output.flush()?;
+    Ok(status)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        io::stdin().take(FILE_BYTES).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_string(&mut text))
+    };
+    read.map(|_| text).map_err(|error| error.to_string())
+}
+
+/// What is wrong in a text, and how many configurations of failgate it has.
+fn findings(text: &str) -> Result<(Vec<Finding>, usize), String> {
+    let mut found = Vec::new();
+    let mut mounts = 0;
+    for document in Document::all(text)? {
+        let mut checking = Checking { document: &document, found: &mut found };
+        mounts += checking.manifest("", &document.value);
+    }
+    Ok((found, mounts))
+}
+
+/// An object that is no manifest and nothing of Envoy's is taken for the settings.
+fn is_settings(value: &Value) -> bool {
+    let Some(object) = value.as_object() else { return !value.is_null() };
+    let envoys = [
+        "static_resources",
+        "dynamic_resources",
+        "admin",
+        "node",
+        "apiVersion",
+        "name",
+        "typed_config",
+    ];
+    !object.keys().any(|key| envoys.contains(&key.as_str()))
+}
+
+struct Checking<'a> {
+    document: &'a Document,
+    found: &'a mut Vec<Finding>,
+}
+
+impl Checking<'_> {
+    fn add(&mut self, path: &str, reason: impl Into<String>) {
+        self.add_at(self.document.line(path), path, reason);
+    }
+
+    fn add_at(&mut self, line: usize, path: &str, reason: impl Into<String>) {
+        let path = if path.is_empty() { "the configuration" } else { path };
+        self.found.push(Finding { line, path: path.to_owned(), reason: reason.into() });
+    }
+
+    /// A manifest, a list of them as kubectl prints one, a configuration of Envoy's, or the settings alone.
+    fn manifest(&mut self, path: &str, value: &Value) -> usize {
+        match value.get("kind").and_then(Value::as_str) {
+            Some("WasmPlugin") => self.wasm_plugin(path, value),
+            Some("EnvoyFilter") => self.envoy(path, value),
+            Some(kind) if kind.ends_with("List") => {
+                let items = value.get("items").and_then(Value::as_array).into_iter().flatten();
+                let items =
+                    items.enumerate().map(|(index, item)| (format!("{path}items[{index}]"), item));
+                items.map(|(path, item)| self.manifest(&path, item)).sum()
+            }
+            Some(_) => 0,
+            None => match self.envoy(path, value) {
+                0 if is_settings(value) => self.settings(path, value),
+                mounts => mounts,
+            },
+        }
+    }
+
+    /// The settings of a WasmPlugin, and how Istio is told to treat it. One of somebody else's is none of ours.
+    fn wasm_plugin(&mut self, path: &str, manifest: &Value) -> usize {
+        let spec = manifest.get("spec").unwrap_or(&Value::Null);
+        let text = |key: &str| spec.get(key).and_then(Value::as_str);
+        let name = manifest.pointer("/metadata/name").and_then(Value::as_str);
+        if ![text("url"), text("pluginName"), name]
+            .into_iter()
+            .flatten()
+            .any(|it| it.contains("failgate"))
+        {
+            return 0;
+        }
+        match text("failStrategy") {
+            Some("FAIL_OPEN") => {}
+            Some(other) => self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic")),
+            None => self.add(&joined(path, "spec"), "failStrategy is missing, which means FAIL_CLOSE; it must be FAIL_OPEN: a diagnosis must not stop traffic"),
+        }
+        if let Some(settings) = spec.get("pluginConfig") {
+            self.settings(&joined(path, "spec.pluginConfig"), settings);
+            let always = settings.pointer("/header/mode").is_some_and(|mode| mode == "always");
+            if always && is_gateway(manifest) {
+                let reason = "is always, on a gateway: whoever calls from outside is told what failed inside";
+                self.add(&joined(path, "spec.pluginConfig.header.mode"), reason);
+            }
+        }
+        1
+    }
+
+    /// Every mount of the module in a configuration of Envoy's, wherever it stands.
+    fn envoy(&mut self, path: &str, value: &Value) -> usize {
+        let entries: Vec<(String, &Value)> = match value {
+            Value::Object(object) => {
+                let own = object.get("@type").and_then(Value::as_str);
+                let is_mount =
+                    own.is_some_and(|own| MOUNTS.iter().any(|mount| own.ends_with(mount)));
+                if let Some(config) = object.get("config").filter(|_| is_mount) {
+                    return self.plugin(&joined(path, "config"), config);
+                }
+                object.iter().map(|(key, value)| (joined(path, key), value)).collect()
+            }
+            Value::Array(list) => list
+                .iter()
+                .enumerate()
+                .map(|(index, value)| (format!("{path}[{index}]"), value))
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        };
+        entries.into_iter().map(|(path, value)| self.envoy(&path, value)).sum()
+    }
+
+    /// Envoy's `PluginConfig`.
+    fn plugin(&mut self, path: &str, config: &Value) -> usize {
+        if !config.to_string().contains("failgate") {
+            return 0;
+        }
+        let open = config.get("failure_policy").is_some_and(|policy| policy == "FAIL_OPEN")
+            || config.get("fail_open").is_some_and(|open| open == true);
+        if !open {
+            self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
+        }
+        let Some(configuration) = config.get("configuration") else { return 1 };
+        let own = joined(path, "configuration");
+        match configuration.get("value").and_then(Value::as_str) {
+            // A `StringValue`: JSON in a text.
+            Some(json) => self.json(&joined(&own, "value"), json),
+            None => {
+                // A `Struct` has its type beside its keys.
+                let mut settings = configuration.clone();
+                if let Some(object) = settings.as_object_mut() {
+                    object.remove("@type");
+                }
+                self.settings(&own, &settings);
+            }
+        }
+        1
+    }
+
+    fn settings(&mut self, path: &str, settings: &Value) -> usize {
+        for problem in Settings::parse(settings.to_string().as_bytes()).1 {
+            let whole = joined(path, &problem.path);
+            self.add(&whole, reason(problem.reason));
+        }
+        1
+    }
+
+    /// Settings within a text: its lines are counted from the line of the key.
+    fn json(&mut self, path: &str, json: &str) {
+        let line = self.document.line(path);
+        let inner = Document::all(json).ok().and_then(|documents| documents.into_iter().next());
+        for problem in Settings::parse(json.as_bytes()).1 {
+            // Below the key when the text has lines of its own, as a block has.
+            let below = inner.as_ref().map_or(0, |inner| inner.line(&problem.path));
+            let at = if json.trim_end().contains('\n') { line + below } else { line };
+            self.add_at(at, &joined(path, &problem.path), reason(problem.reason));
+        }
+    }
+}
+
+/// What may be known under another name, when a key is not.
+fn reason(reason: String) -> String {
+    if reason != "unknown key" {
+        return reason;
+    }
+    let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.path).collect();
+    format!("unknown key; there are {}", known.join(", "))
+}
+
+fn joined(path: &str, key: &str) -> String {
+    match (path, key) {
+        ("", key) => key.to_owned(),
+        (path, "") => path.to_owned(),
+        (path, key) => format!("{path}.{key}"),
+    }
+}
+
+/// Is it applied to a gateway, as far as the manifest says?
+fn is_gateway(manifest: &Value) -> bool {
+    let labels = manifest.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labelled = labels.is_some_and(|labels| {
+        let names = labels.values().filter_map(Value::as_str);
+        names.chain(labels.keys().map(String::as_str)).any(|name| name.contains("gateway"))
+    });
+    let targets = manifest.pointer("/spec/targetRefs").and_then(Value::as_array);
+    let targets = targets.into_iter().flatten().chain(manifest.pointer("/spec/targetRef"));
+    labelled || targets.filter_map(|target| target.get("kind")).any(|kind| kind == "Gateway")
+}
+
+#[cfg(test)]
+#[path = "check/tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+use super::*;
+
+fn found(text: &str) -> Vec<String> {
+    let (found, mounts) = findings(text).unwrap();
+    assert_eq!(mounts, 1, "{text}");
+    found.iter().map(|it| format!("{}: {}: {}", it.line, it.path, it.reason)).collect()
+}
+
+const PLUGIN: &str = "\
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata:
+  name: failgate
+  namespace: shop
+spec:
+  url: oci://registry.example/failgate:1
+  failStrategy: FAIL_OPEN
+  pluginConfig:
+    log:
+      level: warn
+    ignore: [client_reset]
+";
+
+#[test]
+fn a_good_manifest_has_nothing_wrong() {
+    assert_eq!(found(PLUGIN), [""; 0]);
+    assert_eq!(found("{}"), [""; 0]);
+    assert_eq!(found(r#"{"log": {"enabled": false}}"#), [""; 0]);
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_and_key() {
+    let text = PLUGIN
+        .replace("level: warn", "level: loud\n      maxPerSecond: 0\n      colour: red")
+        .replace("[client_reset]", "[client_reset, client_rest]");
+    let found = found(&text);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(
+        found[0],
+        "11: spec.pluginConfig.log.level: must be one of debug, info, warn, error, is \"loud\""
+    );
+    assert_eq!(
+        found[1],
+        "12: spec.pluginConfig.log.maxPerSecond: must be a whole number from 1 to 10000, is 0"
+    );
+    assert!(
+        found[2]
+            .starts_with("13: spec.pluginConfig.log.colour: unknown key; there are log.enabled, ")
+    );
+    assert_eq!(
+        found[3],
+        "14: spec.pluginConfig.ignore[1]: must be the name of a cause, is \"client_rest\""
+    );
+}
+
+#[test]
+fn traffic_must_not_depend_on_a_diagnosis() {
+    let closed = found(&PLUGIN.replace("FAIL_OPEN", "FAIL_CLOSE"));
+    assert!(
+        closed[0].starts_with("8: spec.failStrategy: must be FAIL_OPEN, is FAIL_CLOSE"),
+        "{closed:?}"
+    );
+    let missing = found(&PLUGIN.replace("  failStrategy: FAIL_OPEN\n", ""));
+    assert!(missing[0].starts_with("6: spec: failStrategy is missing"), "{missing:?}");
+}
+
+#[test]
+fn a_gateway_tells_the_world_nothing() {
+    let always =
+        PLUGIN.replace("    log:\n      level: warn\n", "    header:\n      mode: always\n");
+    assert_eq!(found(&always), [""; 0]);
+    let labels = always
+        .replace("spec:\n", "spec:\n  selector:\n    matchLabels:\n      istio: ingressgateway\n");
+    assert!(
+        found(&labels)[0].starts_with("14: spec.pluginConfig.header.mode: is always, on a gateway"),
+        "{:?}",
+        found(&labels)
+    );
+    let target =
+        always.replace("spec:\n", "spec:\n  targetRefs:\n  - kind: Gateway\n    name: front\n");
+    assert_eq!(found(&target).len(), 1);
+}
+
+const FILTER: &str = r#"
+kind: EnvoyFilter
+spec:
+  configPatches:
+  - patch:
+      value:
+        name: failgate
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog
+          config:
+            name: failgate
+            failure_policy: FAIL_OPEN
+            configuration:
+              "@type": type.googleapis.com/google.protobuf.StringValue
+              value: |
+                {
+                  "log": { "enabled": true },
+                  "ignore": "all"
+                }
+"#;
+
+#[test]
+fn an_envoy_filter_is_searched_for_its_mounts() {
+    assert_eq!(
+        found(FILTER),
+        [
+            r#"18: spec.configPatches[0].patch.value.typed_config.config.configuration.value.ignore: must be a list, is "all""#
+        ]
+    );
+    let closed =
+        FILTER.replace("            failure_policy: FAIL_OPEN\n", "").replace("\"all\"", "[]");
+    assert!(found(&closed)[0].contains("failure_policy must be FAIL_OPEN"), "{:?}", found(&closed));
+    let one_line =
+        FILTER.split("value: |").next().unwrap().to_owned() + "value: '{\"ignore\": 1}'\n";
+    assert!(found(&one_line)[0].starts_with("15: "), "{:?}", found(&one_line));
+    let broken = FILTER.replace("                }\n", "");
+    assert!(found(&broken)[0].contains("is not JSON"), "{:?}", found(&broken));
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    for text in [
+        PLUGIN.replace("failgate", "other"),
+        FILTER.replace("failgate", "other"),
+        "kind: Service\nspec: {}\n".to_owned(),
+        "node: {id: x}\nstatic_resources: {}\n".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(findings(&text).unwrap(), (Vec::new(), 0), "{text}");
+    }
+    let both = format!("{}---\n{PLUGIN}---\nkind: Service\n", PLUGIN.replace("failgate", "other"));
+    assert_eq!(findings(&both).unwrap().1, 1);
+}
+
+#[test]
+fn settings_alone_are_checked_too() {
+    assert_eq!(found("log: true\n"), ["1: log: must be an object, is true"]);
+    assert_eq!(found("[]"), ["1: the configuration: must be an object, is a list"]);
+    assert!(findings("a: [").is_err());
+}
+
+#[test]
+fn a_list_is_what_kubectl_prints() {
+    let item: String =
+        PLUGIN.replace("warn", "loud").lines().map(|line| format!("  {line}\n")).collect();
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n-{}", item.trim_start_matches(' '));
+    let list = list.replacen("-apiVersion", "- apiVersion", 1);
+    let found = found(&list);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("14: items[0].spec.pluginConfig.log.level: must be one of"),
+        "{found:?}"
+    );
+}

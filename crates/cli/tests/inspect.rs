@@ -1,0 +1,327 @@
+//! `failgate inspect` as a person runs it: what is printed, what goes to stderr, how it exits.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const FAILED: &str = r#"{"start_time":"2026-01-31T23:59:59.999Z","method":"GET","response_code":503,"response_flags":"UF,URX","response_code_details":"upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}","upstream_host":"10.0.0.1:8080","upstream_cluster":"outbound|8080||reviews.default.svc.cluster.local","request_id":"id-1"}"#;
+const FINE: &str = r#"{"start_time":"2026-01-31T23:59:59.999Z","method":"GET","response_code":200,"response_flags":"-","response_code_details":"via_upstream"}"#;
+const DENIED: &str = r#"[2026-02-01T00:00:01.000Z] "GET / HTTP/1.1" 403 - rbac_access_denied_matched_policy[ns[default]-policy[deny]-rule[0]] - "-" 0 19 0 - "-" "curl" "id-2" "reviews" "-" inbound|8080|| - 10.0.0.2:8080 10.0.0.1:999 - default"#;
+
+fn failgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_failgate"));
+    command.arg("inspect").args(arguments).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command
+}
+
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = failgate(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A thread of its own: the output may fill its pipe before the input is read.
+    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
+}
+
+fn stdout(output: &Output) -> &str {
+    str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    str::from_utf8(&output.stderr).unwrap()
+}
+
+fn json(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn input() -> String {
+    [FINE, FAILED, "GARBAGE", "", DENIED].join("\n")
+}
+
+#[test]
+fn a_failure_is_a_row_and_a_success_is_none() {
+    let output = run(&[], input().as_bytes());
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].starts_with("time "));
+    let words: Vec<&str> = lines[1].split_ascii_whitespace().collect();
+    assert_eq!(
+        words[..8],
+        [
+            "01-31",
+            "23:59:59.999",
+            "503",
+            "UF,URX",
+            "connect",
+            "connection_refused",
+            "→",
+            "reviews.default:8080"
+        ]
+    );
+    assert!(lines[1].ends_with("Service/reviews.default targetPort of port 8080"));
+    assert!(lines[2].contains("authorization_denied"));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        stderr(&output),
+        "failgate: 1 line could not be read:\n  3: no access log and no record\n"
+    );
+}
+
+#[test]
+fn a_record_has_its_line_and_with_several_files_its_file() {
+    let folder = TempDir::new().unwrap();
+    let (one, two) = (file(&folder, "one", &input()), file(&folder, "two", FAILED));
+    let (one, two) = (one.to_str().unwrap(), two.to_str().unwrap());
+    let single = json(&run(&["--format", "json", one], b""));
+    assert_eq!(single.len(), 2);
+    assert_eq!((&single[0]["line"], &single[1]["line"]), (&2.into(), &5.into()));
+    assert_eq!(single[0]["file"], Value::Null);
+    let several = json(&run(&["--format", "json", one, two], b""));
+    let places: Vec<_> = several
+        .iter()
+        .map(|it| (it["file"].as_str().unwrap(), it["line"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(places, [(one, 2), (one, 5), (two, 1)]);
+    assert_eq!(several[0]["cause"], "connection_refused");
+    assert_eq!(several[0]["v"], 1);
+}
+
+#[test]
+fn gate_cause_and_since_choose() {
+    let causes = |arguments: &[&str]| -> Vec<String> {
+        let output = run(&[&["--format", "json"], arguments].concat(), input().as_bytes());
+        json(&output).iter().map(|it| it["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(causes(&["--gate", "filter"]), ["authorization_denied"]);
+    assert_eq!(causes(&["--cause", "connection_refused"]), ["connection_refused"]);
+    assert_eq!(causes(&["--gate", "filter", "--gate", "connect"]).len(), 2);
+    assert_eq!(causes(&["--gate", "filter", "--cause", "connection_refused"]).len(), 0);
+    assert_eq!(causes(&["--since", "2026-02-01T00:00:00Z"]), ["authorization_denied"]);
+    assert_eq!(causes(&["--since", "2030-01-01T00:00:00+01:00"]).len(), 0);
+}
+
+#[test]
+fn the_exit_status_says_what_was_asked_for() {
+    let code = |arguments: &[&str], input: &str| run(arguments, input.as_bytes()).status.code();
+    assert_eq!(code(&[], FAILED), Some(0));
+    assert_eq!(code(&["--exit-code"], FAILED), Some(1));
+    assert_eq!(code(&["--exit-code"], FINE), Some(0));
+    assert_eq!(code(&["--exit-code", "--gate", "route"], FAILED), Some(0));
+    assert_eq!(code(&["--exit-code", "--format", "summary"], FAILED), Some(1));
+    assert_eq!(code(&["--exit-code", "--join"], FAILED), Some(1));
+    assert_eq!(code(&["/no/such/file"], ""), Some(2));
+    assert_eq!(code(&["/"], ""), Some(2));
+    assert_eq!(code(&["--gate", "nowhere"], ""), Some(2));
+    assert_eq!(code(&["--since", "yesterday"], ""), Some(2));
+}
+
+#[test]
+fn an_input_that_cannot_be_read_does_not_hide_the_others() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "log", FAILED);
+    let output = run(&["--format", "json", "/no/such/file", path.to_str().unwrap()], b"");
+    assert_eq!(json(&output).len(), 1);
+    assert!(stderr(&output).starts_with("failgate: /no/such/file: "));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn gzip_is_read_as_a_file_and_from_standard_input() {
+    let folder = TempDir::new().unwrap();
+    let mut zipped = Vec::new();
+    // Two members, as logs that were appended to one another have.
+    for line in [FAILED, DENIED] {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        writeln!(encoder, "{line}").unwrap();
+        zipped.extend(encoder.finish().unwrap());
+    }
+    let path = folder.path().join("log.gz");
+    fs::write(&path, &zipped).unwrap();
+    assert_eq!(json(&run(&["--format", "json", path.to_str().unwrap()], b"")).len(), 2);
+    assert_eq!(json(&run(&["--format", "json"], &zipped)).len(), 2);
+    let cut = run(&["--format", "json"], &zipped[..zipped.len() - 20]);
+    assert_eq!(cut.status.code(), Some(2));
+    assert!(stderr(&cut).starts_with("failgate: -: "), "{}", stderr(&cut));
+}
+
+#[test]
+fn the_list_of_malformed_lines_is_bounded() {
+    let garbage = "GARBAGE\n".repeat(1000);
+    let output = run(&[], garbage.as_bytes());
+    assert!(stderr(&output).starts_with("failgate: 1,000 lines could not be read:\n  1: "));
+    assert!(stderr(&output).ends_with("  and 990 more\n"));
+    assert_eq!(stderr(&output).lines().count(), 12);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_over_long_line_is_malformed_and_the_next_is_read() {
+    let long = format!("{{\"response_flags\":\"{}\"}}\n{FAILED}", "x".repeat(3 << 20));
+    let output = run(&["--format", "json"], long.as_bytes());
+    assert_eq!(json(&output)[0]["line"], 2);
+    assert!(stderr(&output).contains("1: the line is too long"));
+}
+
+#[test]
+fn the_summary_counts_by_gate_and_cause() {
+    let output = run(
+        &["--format", "summary"],
+        [&input(), FAILED].map(ToOwned::to_owned).join("\n").as_bytes(),
+    );
+    let text = stdout(&output);
+    assert!(
+        text.starts_with(
+            "3 failures in 6 lines, 2026-01-31T23:59:59.999Z to 2026-02-01T00:00:01.000Z\n"
+        ),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line.trim_start().starts_with("2  connect ")), "{text}");
+    assert!(text.lines().any(|line| line.trim_start().starts_with("0  route")), "{text}");
+    assert!(
+        text.lines().any(|line| line.trim_start().starts_with("2  connection_refused ")),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line.trim() == "2  reviews.default:8080"), "{text}");
+}
+
+#[test]
+fn colours_come_only_when_they_are_wanted() {
+    let coloured = |arguments: &[&str], no_color: Option<&str>| {
+        let folder = TempDir::new().unwrap();
+        let path = file(&folder, "log", FAILED);
+        let mut command = failgate(arguments);
+        if let Some(value) = no_color {
+            command.env("NO_COLOR", value);
+        }
+        let output = command.arg(path).output().unwrap();
+        stdout(&output).contains('\u{1b}')
+    };
+    assert!(!coloured(&[], None), "a pipe is no terminal");
+    assert!(coloured(&["--color", "always"], None));
+    assert!(
+        coloured(&["--color", "always"], Some("1")),
+        "what was asked for on the command line goes first"
+    );
+    assert!(!coloured(&["--color", "never"], None));
+}
+
+#[test]
+fn a_log_cannot_move_the_cursor() {
+    let line = FAILED.replace("reviews.default", "\\u001b[2Jreviews.default");
+    for format in ["table", "summary"] {
+        let output = run(&["--format", format], line.as_bytes());
+        assert!(stdout(&output).contains("[2Jreviews"), "{}", stdout(&output));
+        assert!(!stdout(&output).contains('\u{1b}'));
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = failgate(&["--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    for _ in 0..10_000 {
+        if writeln!(stdin, "{FAILED}").is_err() {
+            break;
+        }
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn two_proxies_logs_are_one_story() {
+    let client = FAILED
+        .replace("\"UF,URX\"", "\"UT\"")
+        .replace("503", "504")
+        .replace("upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}", "response_timeout");
+    let server = r#"[2026-02-01T00:00:00.001Z] "GET / HTTP/1.1" 0 DC downstream_remote_disconnect - "-" 0 0 999 - "-" "curl" "id-1" "reviews" "10.0.0.1:8080" inbound|8080|| - 10.0.0.2:8080 10.0.0.1:999 - default"#;
+    let folder = TempDir::new().unwrap();
+    let (server, client) = (file(&folder, "server", server), file(&folder, "client", &client));
+    let files = [server.to_str().unwrap(), client.to_str().unwrap()];
+    let stories = json(&run(&[&["--join", "--format", "json"], files.as_slice()].concat(), b""));
+    assert_eq!(stories.len(), 1);
+    assert_eq!(stories[0]["cause"], "response_timeout");
+    assert_eq!(stories[0]["decisive"], 0);
+    let causes: Vec<_> =
+        stories[0]["hops"].as_array().unwrap().iter().map(|hop| hop["cause"].as_str()).collect();
+    assert_eq!(causes, [Some("response_timeout"), Some("client_disconnected")]);
+    let output = run(&[&["--join"], files.as_slice()].concat(), b"");
+    assert!(
+        stdout(&output).starts_with("id-1  response_timeout at response\n"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is ours, and it never ends by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_file_is_followed_through_its_rotation() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "log", &format!("{FAILED}\n"));
+    let mut command = failgate(&["--follow", "--format", "json", path.to_str().unwrap()]);
+    let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let output = BufReader::new(running.0.stdout.take().unwrap());
+    let (send, causes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in output.lines() {
+            let record: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if send.send(record["cause"].as_str().unwrap().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let next = || causes.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(next(), "connection_refused");
+    let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+    // A line is read when it is whole.
+    let (start, end) = DENIED.split_at(40);
+    log.write_all(start.as_bytes()).unwrap();
+    log.flush().unwrap();
+    writeln!(log, "{end}").unwrap();
+    assert_eq!(next(), "authorization_denied");
+    replace(&path, &format!("{FAILED}\n"));
+    assert_eq!(next(), "connection_refused");
+}
+
+fn replace(path: &Path, text: &str) {
+    fs::rename(path, path.with_extension("1")).unwrap();
+    File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
