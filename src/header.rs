@@ -13,7 +13,7 @@ use failgate_verdict::settings;
 use failgate_verdict::terms::{DecidedBy, Direction, Responder};
 
 use crate::host::{self, Headers};
-use crate::stream::{Chosen, Head, Passed, Response, direction};
+use crate::stream::{Chosen, Head, Passed, Response, details, direction, flags};
 
 /// Reads and writes the header as its settings say.
 pub struct Header {
@@ -42,7 +42,7 @@ impl Header {
     /// Looks at response headers that pass, and changes nothing but our own member.
     pub fn pass(&self, headers: &Headers, criteria: Criteria, proxy: Option<&str>) -> Passed {
         let head = Head::of(headers);
-        let passed = Passed { head, chosen: None, claim: None };
+        let passed = Passed { head, chosen: None, details: None, claim: None };
         let is_there = headers.first(&self.name).is_some();
         if self.mode == Mode::Off || !(is_there || head.is_error()) {
             return passed;
@@ -52,11 +52,20 @@ impl Header {
         if !head.is_error() {
             return Passed { claim: claim.map(Box::new), ..passed };
         }
-        let chosen = Chosen::read(direction);
-        if self.tells(direction) {
-            self.tell(&Response { head, chosen: &chosen, claim: claim.as_ref() }, criteria, proxy);
+        let flags = flags();
+        let chosen = Chosen::read(direction, flags);
+        let tells = self.tells(direction);
+        let details = if tells { details() } else { None };
+        if tells {
+            let (details, claim) = (details.as_deref(), claim.as_ref());
+            self.tell(&Response { head, flags, details, chosen: &chosen, claim }, criteria, proxy);
         }
-        Passed { head, chosen: Some(Box::new(chosen)), claim: claim.map(Box::new) }
+        Passed {
+            head,
+            chosen: Some(Box::new(chosen)),
+            details: details.map(|details| (flags, details)),
+            claim: claim.map(Box::new),
+        }
     }
 
     /// Takes our members out, and says what the next hop's said if it can be believed.

@@ -119,6 +119,7 @@ unsafe extern "C" {
         value: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, pairs: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
@@ -156,6 +157,8 @@ unsafe extern "C" {
         size: usize,
         cas: u32,
     ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, number: *mut u32) -> u32;
+    fn proxy_increment_metric(number: u32, count: i64) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
 }
@@ -219,6 +222,12 @@ pub fn request_header(name: &str) -> Option<Vec<u8>> {
 /// The request headers of the current stream, all in one call.
 pub fn request_headers() -> Headers {
     headers(REQUEST_HEADERS)
+}
+
+/// Sets filter state of the current stream, which the proxy keeps as `wasm.KEY`.
+pub fn set_filter_state(key: &str, value: &str) {
+    // SAFETY: `key` and `value` outlive the call.
+    unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
 }
 
 /// The response headers of the current stream, all in one call.
@@ -314,6 +323,22 @@ pub fn share(key: &str, value: &[u8]) -> bool {
     let status =
         unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) };
     status == OK
+}
+
+/// Defines a counter and returns the proxy's number for it; the same name is the same counter in every VM.
+pub fn define_counter(name: &str) -> Option<u32> {
+    const COUNTER: u32 = 0;
+    let mut number = 0;
+    // SAFETY: `name` outlives the call; `number` is valid for writes.
+    let status =
+        unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut number) };
+    (status == OK).then_some(number)
+}
+
+/// Adds to a counter.
+pub fn add_to_counter(number: u32, count: i64) {
+    // SAFETY: no pointer is passed.
+    unsafe { proxy_increment_metric(number, count) };
 }
 
 /// Now, in nanoseconds since 1970; 0 if the proxy does not say.

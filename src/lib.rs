@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod header;
 mod host;
+mod metrics;
 mod plugin;
 mod report;
 mod stream;

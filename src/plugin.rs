@@ -12,6 +12,7 @@ use failgate_verdict::field::attribute;
 use failgate_verdict::settings::Settings;
 
 use crate::host::{self, Level, OneThread};
+use crate::metrics::{Counter, Metrics};
 use crate::report::Reporter;
 use crate::stream::Passed;
 
@@ -21,10 +22,19 @@ const PROBLEMS: usize = 20;
 /// What the proxy calls by a number.
 struct Context {
     number: u32,
+    kind: Kind,
     /// The reporter of its plugin; none before the plugin is configured.
     reporter: Option<Rc<Reporter>>,
     /// What the stream's response headers told when they passed.
     passed: Option<Passed>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The plugin itself, which is told of streams where it is mounted as an access logger.
+    Plugin,
+    /// One stream, where it is mounted as a filter.
+    Stream,
 }
 
 /// The contexts, sorted by number. The proxy counts upwards, so a new one goes to the end, and most that
@@ -66,12 +76,14 @@ fn put(context: Context) {
 
 /// A plugin has begun (`parent` is 0), or a stream of the plugin `parent`.
 pub fn created(number: u32, parent: u32) {
-    put(Context { number, reporter: reporter(parent), passed: None });
+    let kind = if parent == 0 { Kind::Plugin } else { Kind::Stream };
+    put(Context { number, kind, reporter: reporter(parent), passed: None });
 }
 
 /// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
 pub fn configured(number: u32, configuration: &[u8]) {
     let (settings, problems) = Settings::parse(configuration);
+    let metrics = Metrics::default();
     // Each worker has a VM of its own, and all of them read the same configuration: one says so.
     if host::share("failgate.configuration", configuration) {
         host::log(Level::Info, concat!("failgate ", env!("CARGO_PKG_VERSION"), " is configured"));
@@ -80,14 +92,17 @@ pub fn configured(number: u32, configuration: &[u8]) {
                 format!("failgate configuration: {problem}; the default stands in its place");
             host::log(Level::Error, &message);
         }
+        if settings.metrics.enabled && !problems.is_empty() {
+            metrics.add(Counter::ConfigurationErrors, problems.len());
+        }
         if let Some(more) = problems.len().checked_sub(PROBLEMS).filter(|more| *more > 0) {
             host::log(Level::Error, &format!("failgate configuration: {more} more mistakes"));
         }
     }
     let proxy = host::text(const { attribute("node_cluster") })
         .or_else(|| host::text(const { attribute("node_id") }));
-    let reporter = Some(Rc::new(Reporter::new(settings, proxy)));
-    put(Context { number, reporter, passed: None });
+    let reporter = Some(Rc::new(Reporter::new(settings, proxy, metrics)));
+    put(Context { number, kind: Kind::Plugin, reporter, passed: None });
 }
 
 /// The response headers of a stream pass.
@@ -101,9 +116,11 @@ pub fn response_headers(number: u32) {
 /// A stream has ended: the one with this number, or some stream of the plugin with this number, if that is
 /// mounted as an access logger.
 pub fn stream_ended(number: u32) {
-    let ended = with(number, |context| Some((context.reporter.clone()?, context.passed.take())));
-    if let Some((reporter, passed)) = ended {
-        reporter.stream_ended(passed);
+    let ended = with(number, |context| {
+        Some((context.reporter.clone()?, context.kind, context.passed.take()))
+    });
+    if let Some((reporter, kind, passed)) = ended {
+        reporter.stream_ended(passed, kind == Kind::Stream);
     }
 }
 

@@ -53,14 +53,18 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    pub fn read(direction: Direction) -> Self {
+    pub fn read(direction: Direction, flags: Flags) -> Self {
+        // Whether the cluster has endpoints at all matters where none could be picked.
+        let endpoints = flags.any_of(Flags::UH);
         Self {
             direction,
             cluster: host::text(const { attribute("upstream_cluster") }),
             route: host::text(const { attribute("route_name") }),
             upstream_host: host::text(const { attribute("upstream_host") }),
             attempts: host::unsigned(const { attribute("upstream_request_attempt_count") }),
-            endpoints: host::unsigned(const { attribute("upstream_endpoints") }),
+            endpoints: endpoints
+                .then(|| host::unsigned(const { attribute("upstream_endpoints") }))
+                .flatten(),
         }
     }
 
@@ -88,13 +92,22 @@ pub struct Passed {
     pub head: Head,
     /// Read only for a response that is an error.
     pub chosen: Option<Box<Chosen>>,
+    /// The details, with the flags that were set then: where no flag has come since, they still hold.
+    pub details: Option<(Flags, String)>,
     /// What the next hop said, when it can be believed.
     pub claim: Option<Box<Claim>>,
+}
+
+/// The response code details as they are now.
+pub fn details() -> Option<String> {
+    host::text(const { attribute("response_code_details") })
 }
 
 /// A response that is an error, at the moment when its headers pass.
 pub struct Response<'a> {
     pub head: Head,
+    pub flags: Flags,
+    pub details: Option<&'a str>,
     pub chosen: &'a Chosen,
     pub claim: Option<&'a Claim>,
 }
@@ -102,24 +115,52 @@ pub struct Response<'a> {
 impl Response<'_> {
     /// Asks `judge` for its answer to the evidence so far.
     pub fn judged<T>(&self, judge: impl FnOnce(&Evidence<'_>) -> T) -> T {
-        let details = host::text(const { attribute("response_code_details") });
         judge(&self.chosen.evidence(Evidence {
-            flags: flags(),
+            flags: self.flags,
             status: self.head.status,
             grpc_status: self.head.grpc_status,
-            details: details.as_deref(),
+            details: self.details,
             hop: self.claim.map(hop),
             ..Evidence::default()
         }))
     }
 }
 
-fn flags() -> Flags {
+/// The response flags as they are now.
+pub fn flags() -> Flags {
     Flags(host::unsigned(const { attribute("response_flags") }).unwrap_or_default())
 }
 
 fn hop(claim: &Claim) -> Hop<'_> {
     Hop { name: &claim.name, cause: claim.cause }
+}
+
+/// How far the last attempt got.
+#[derive(Default)]
+struct Upstream {
+    /// Why there was no connection.
+    transport: Option<String>,
+    connection_ready: bool,
+    response_started: bool,
+}
+
+impl Upstream {
+    /// Asks only what the answers so far leave open: without an attempt there was nothing; a response that has
+    /// started came over a connection (a reason that is there all the same is an earlier attempt's); and with
+    /// a reason there was none.
+    fn read(chosen: &Chosen) -> Self {
+        let is_there = |name| host::attribute(name).is_some();
+        if chosen.attempts == Some(0) {
+            Self::default()
+        } else if is_there(const { attribute("upstream_response_started") }) {
+            Self { transport: None, connection_ready: true, response_started: true }
+        } else {
+            let transport = host::text(const { attribute("upstream_transport_failure_reason") });
+            let ready = const { attribute("upstream_connection_ready") };
+            let connection_ready = transport.is_none() && is_there(ready);
+            Self { transport, connection_ready, response_started: false }
+        }
+    }
 }
 
 /// An ended stream that may have failed, with everything that the proxy says of it.
@@ -130,16 +171,13 @@ pub struct Ended {
     grpc_status: Option<u32>,
     details: Option<String>,
     termination: Option<String>,
-    transport: Option<String>,
     downstream_transport: Option<String>,
     protocol: Option<String>,
     method: Option<String>,
     request_id: Option<String>,
     chosen: Box<Chosen>,
     claim: Option<Box<Claim>>,
-    connection_ready: bool,
-    response_started: bool,
-    start: Option<u64>,
+    upstream: Upstream,
     duration: Option<u64>,
 }
 
@@ -147,7 +185,7 @@ pub struct Ended {
 pub fn ended(passed: Option<Passed>) -> Option<Ended> {
     let passed = passed.unwrap_or_else(|| {
         let head = Head::of(&host::response_headers());
-        Passed { head, chosen: None, claim: None }
+        Passed { head, chosen: None, details: None, claim: None }
     });
     let flags = flags();
     let grpc = Grpc::of(passed.head);
@@ -202,27 +240,27 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
     let request = host::request_headers();
+    let chosen = passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction(), flags)));
+    let upstream = Upstream::read(&chosen);
     Ended {
         is_http,
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
         grpc_status: grpc.status(&request),
-        details: host::text(const { attribute("response_code_details") }),
+        details: passed
+            .details
+            .filter(|(before, _)| *before == flags)
+            .map_or_else(details, |(_, details)| Some(details)),
         termination: connection(const { attribute("connection_termination_details") }),
-        transport: host::text(const { attribute("upstream_transport_failure_reason") }),
+        upstream,
         downstream_transport: connection(
             const { attribute("downstream_transport_failure_reason") },
         ),
         protocol,
         method: request.text(":method"),
         request_id: request.text("x-request-id"),
-        chosen: passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction()))),
+        chosen,
         claim: passed.claim,
-        connection_ready: host::attribute(const { attribute("upstream_connection_ready") })
-            .is_some(),
-        response_started: host::attribute(const { attribute("upstream_response_started") })
-            .is_some(),
-        start: host::unsigned(const { attribute("start_time") }),
         duration: host::unsigned(const { attribute("duration") }),
     }
 }
@@ -239,19 +277,19 @@ impl Ended {
             flags: self.flags,
             details: self.details.as_deref(),
             termination: self.termination.as_deref(),
-            transport: self.transport.as_deref(),
+            transport: self.upstream.transport.as_deref(),
             downstream_transport: self.downstream_transport.as_deref(),
-            connection_ready: Some(self.connection_ready),
-            response_started: Some(self.response_started),
+            connection_ready: Some(self.upstream.connection_ready),
+            response_started: Some(self.upstream.response_started),
             hop: self.claim.as_deref().map(hop),
             ..Evidence::default()
         })
     }
 
-    /// The facts that no verdict depends on.
-    pub fn facts(&self) -> Facts<'_> {
+    /// The facts that no verdict depends on. The stream has ended `now`, in nanoseconds since 1970.
+    pub fn facts(&self, now: u64) -> Facts<'_> {
         Facts {
-            start: self.start,
+            start: self.duration.and_then(|duration| now.checked_sub(duration)),
             duration: self.duration,
             method: self.method.as_deref(),
             request_id: self.request_id.as_deref(),

@@ -13,12 +13,18 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/examples.rs"]
+mod examples;
+#[path = "e2e/filter_state.rs"]
+mod filter_state;
 #[path = "e2e/garbage.rs"]
 mod garbage;
 #[path = "e2e/header.rs"]
 mod header;
 #[path = "e2e/mesh.rs"]
 mod mesh;
+#[path = "e2e/metrics.rs"]
+mod metrics;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
 
@@ -57,6 +63,9 @@ fn main() -> ExitCode {
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
+    filter_state::add(&rig, &mut trials);
+    metrics::add(&rig, &mut trials);
+    examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);

@@ -71,7 +71,13 @@ fn side(records: &[Value]) -> String {
         let (gate, cause) = (text(record, "gate"), text(record, "cause"));
         let tries = record.pointer("/retry/attempts").and_then(Value::as_u64);
         let tries = tries.map(|tries| format!(", {tries} tries")).unwrap_or_default();
-        format!("{} → {gate}/{cause}{tries}", status_and_flags(record))
+        // What an access log says by itself, and who it was.
+        let (via, who) = match (text(record, "response_code_details"), text(record, "responder")) {
+            ("via_upstream", "upstream_proxy") => (" via_upstream", "the server's sidecar: "),
+            ("via_upstream", _) => (" via_upstream", ""),
+            _ => ("", ""),
+        };
+        format!("{}{via} → {who}{gate} / {cause}{tries}", status_and_flags(record))
     };
     let verdicts: Vec<_> = records.iter().map(verdict).collect();
     let folded = verdicts.chunk_by(|one, other| one == other);
@@ -90,7 +96,7 @@ fn follow(mesh: Mesh) -> Result<()> {
         "and http://127.0.0.1:{server} (server). The client's takes HTTP on {http}, gRPC on {grpc}:"
     );
     println!("  curl -i -H 'host: mock-server' http://127.0.0.1:{http}/reset-before-response/100");
-    println!("  curl -i -H 'host: refused' http://127.0.0.1:{http}/");
+    println!("  curl -i -H 'host: slow' http://127.0.0.1:{http}/delay/5000");
     println!("Their logs, records among them, are shown here. Ctrl-C ends it.\n");
     mesh.follow()
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use failgate_cli::format;
 use failgate_cli::read::{Keys, Line, line};
 use failgate_lab::config::stdout_access_log;
-use failgate_lab::hop::{Hop, Mount};
+use failgate_lab::hop::{Extras, Hop, Mount};
 use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::{envoy, module};
 use failgate_verdict::judge::Criteria;
@@ -26,11 +26,12 @@ fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {
     let say = |progress: &str| eprintln!("  {progress}");
     let module = module::build(&say).unwrap();
     let envoy = envoy::find(&say).unwrap();
-    let loggers = [
+    let access_logs = vec![
         stdout_access_log(&json!({ "json_format": format::json() })),
         stdout_access_log(&json!({ "text_format_source": { "inline_string": format::text() } })),
     ];
-    let hop = Hop::logging(&envoy, &module, Mount::Filter, &loggers).unwrap();
+    let extras = Extras { access_logs, ..Extras::default() };
+    let hop = Hop::start_with(&envoy, &module, Mount::Filter, "", &extras).unwrap();
     let (mut failures, mut successes) = (0, 0);
     for scenario in ONE_HOP {
         for outcome in scenario.play(&hop).unwrap() {

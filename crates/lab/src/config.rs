@@ -58,8 +58,17 @@ pub fn retry_after() -> Value {
 /// What makes a cluster speak HTTP/2 to its endpoints, with these options.
 #[must_use]
 pub fn http2(options: Value) -> Value {
+    http2_with(options, json!({}))
+}
+
+/// What makes a cluster speak HTTP/2, with these options, and these of any HTTP.
+#[must_use]
+pub fn http2_with(options: Value, common: Value) -> Value {
     const OPTIONS: &str = "extensions.upstreams.http.v3.HttpProtocolOptions";
-    let options = json!({ "explicit_http_config": { "http2_protocol_options": options } });
+    let options = json!({
+        "explicit_http_config": { "http2_protocol_options": options },
+        "common_http_protocol_options": common,
+    });
     json!({ "typed_extension_protocol_options": {
         format!("envoy.{OPTIONS}"): typed(OPTIONS, options),
     } })
@@ -163,6 +172,17 @@ pub fn router() -> Value {
 pub fn access_log(format: &str) -> Value {
     let format = json!({ "log_format": { "text_format_source": { "inline_string": format } } });
     extension("stderr", "extensions.access_loggers.stream.v3.StderrAccessLog", format)
+}
+
+/// An access log on stdout: lines of JSON when the format is an object, else of text.
+#[must_use]
+pub fn access_log_on_stdout(format: &Value) -> Value {
+    let format = match format.as_str() {
+        Some(text) => json!({ "text_format_source": { "inline_string": text } }),
+        None => json!({ "json_format": format }),
+    };
+    let kind = "extensions.access_loggers.stream.v3.StdoutAccessLog";
+    extension("stdout", kind, json!({ "log_format": format }))
 }
 
 /// These routes for requests to these hosts.

@@ -29,6 +29,17 @@ pub enum Mount {
     AccessLogger,
 }
 
+/// What a hop may have more than the usual.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// How Envoy is started.
+    pub options: Options,
+    /// More access logs, which see what the module has left for them.
+    pub access_logs: Vec<Value>,
+    /// Members of the bootstrap; null for none.
+    pub bootstrap: Value,
+}
+
 /// A running hop. Everything stops when it is dropped.
 #[derive(Debug)]
 pub struct Hop {
@@ -54,7 +65,7 @@ impl Hop {
         mount: Mount,
         configuration: &str,
     ) -> Result<Self> {
-        Self::start_with(envoy, module, mount, configuration, &[], &Options::default())
+        Self::start_with(envoy, module, mount, configuration, &Extras::default())
     }
 
     /// A hop whose Envoy logs every call that the module makes into it.
@@ -69,29 +80,20 @@ impl Hop {
     ) -> Result<Self> {
         let levels = Some("wasm:trace".to_owned());
         let options = Options { component_log_level: levels, ..Options::default() };
-        Self::start_with(envoy, module, mount, configuration, &[], &options)
+        let extras = Extras { options, ..Extras::default() };
+        Self::start_with(envoy, module, mount, configuration, &extras)
     }
 
-    /// A hop whose Envoy writes these access logs too.
+    /// A hop with more than the usual.
     ///
     /// # Errors
     /// As [`Hop::start`].
-    pub fn logging(
-        envoy: &Envoy,
-        module: &Module,
-        mount: Mount,
-        loggers: &[Value],
-    ) -> Result<Self> {
-        Self::start_with(envoy, module, mount, "", loggers, &Options::default())
-    }
-
-    fn start_with(
+    pub fn start_with(
         envoy: &Envoy,
         module: &Module,
         mount: Mount,
         configuration: &str,
-        loggers: &[Value],
-        options: &Options,
+        extras: &Extras,
     ) -> Result<Self> {
         let mock = Mock::start()?;
         let black_hole = BlackHole::open()?;
@@ -104,8 +106,10 @@ impl Hop {
             plain: plain.port(),
         };
         let plugin = plugin(&module.path, configuration);
-        let bootstrap = bootstrap("client", &[outbound(mount, &plugin, loggers)], &clusters(ports));
-        let proxy = Proxy::start(envoy, &bootstrap, options)?;
+        let listener = outbound(mount, &plugin, &extras.access_logs);
+        let bootstrap = bootstrap("client", &[listener], &clusters(ports));
+        let bootstrap = with(bootstrap, extras.bootstrap.clone());
+        let proxy = Proxy::start(envoy, &bootstrap, &extras.options)?;
         let names = Names::new(&[
             (ports.mock, "mock"),
             (ports.black_hole, "black-hole"),
@@ -211,14 +215,15 @@ impl Hop {
     }
 }
 
-fn outbound(mount: Mount, plugin: &Value, loggers: &[Value]) -> Value {
-    let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], loggers.to_vec());
+fn outbound(mount: Mount, plugin: &Value, logs: &[Value]) -> Value {
+    let (mut filters, mut loggers) = (vec![rbac(), rate_limit()], Vec::new());
     match mount {
         // Where Istio puts a WasmPlugin: behind its own authorization, before fault injection.
         Mount::Filter => filters.push(wasm_filter(plugin)),
         Mount::AccessLogger => loggers.push(wasm_access_logger(plugin)),
     }
     filters.push(extension(FAULT, "extensions.filters.http.fault.v3.HTTPFault", json!({})));
+    loggers.extend_from_slice(logs);
     loggers.push(streams::access_log());
     let http = with(http(&routes(), &filters), json!({ "access_log": loggers }));
     listener("outbound", "OUTBOUND", http)

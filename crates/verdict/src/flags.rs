@@ -82,6 +82,8 @@ impl Flags {
     pub const HARMLESS: Self = Self(named("DI").0 | named("RFCF").0);
     /// The retries were exhausted.
     pub const URX: Self = named("URX");
+    /// No endpoint could be picked.
+    pub const UH: Self = named("UH");
     /// The downstream broke the protocol.
     pub const DPE: Self = named("DPE");
     /// The downstream reset the stream.

@@ -22,6 +22,10 @@ pub struct Settings {
     pub log: Log,
     /// The `Proxy-Status` header.
     pub header: Header,
+    /// The verdict as filter state, for the proxy's own access logs.
+    pub filter_state: FilterState,
+    /// Counters of the proxy.
+    pub metrics: Metrics,
     /// Causes that are not reported.
     pub ignore: Vec<Cause>,
     /// gRPC statuses of an upstream that count as failures, 1 to 16; `None` means the default set.
@@ -48,6 +52,20 @@ pub struct Header {
     pub name: String,
 }
 
+/// `filterState`: the verdict as filter state, for the proxy's own access logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterState {
+    /// Is it set at all?
+    pub enabled: bool,
+}
+
+/// `metrics`: counters of the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Are failures counted at all?
+    pub enabled: bool,
+}
+
 /// The modes of the header. `off`: it is neither read nor written. `mesh`: an inbound sidecar writes it to
 /// callers that came over mTLS, and every proxy reads it and takes it out. `always`: every proxy writes it.
 pub const MODES: &[&str] = &["off", "mesh", "always"];
@@ -59,7 +77,9 @@ impl Default for Settings {
     fn default() -> Self {
         let log = Log { enabled: true, level: "warn", max_per_second: 50 };
         let header = Header { mode: "mesh", name: NAME.to_owned() };
-        Self { log, header, ignore: Vec::new(), grpc_statuses: None }
+        let filter_state = FilterState { enabled: true };
+        let metrics = Metrics { enabled: true };
+        Self { log, header, filter_state, metrics, ignore: Vec::new(), grpc_statuses: None }
     }
 }
 
@@ -101,6 +121,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("log.maxPerSecond", Kind::Integer(1, 10_000, |s| &mut s.log.max_per_second), "lines per second and VM, in bursts of twice as many; the rest is counted in `suppressed`"),
     setting("header.mode",      Kind::Choice(MODES, |s| &mut s.header.mode),            "who is told by the header: nobody, the next proxy of the mesh, every caller"),
     setting("header.name",      Kind::HeaderName(|s| &mut s.header.name),               "the header's name"),
+    setting("filterState.enabled", Kind::Boolean(|s| &mut s.filter_state.enabled),      "set `failgate.gate`, `failgate.cause` and `failgate.look` for the access log"),
+    setting("metrics.enabled",  Kind::Boolean(|s| &mut s.metrics.enabled),              "count failures by gate and cause, records suppressed and mistakes of the configuration"),
     setting("ignore",           Kind::Causes(|s| &mut s.ignore),                        "causes that are not reported"),
     setting("grpcStatuses",     Kind::GrpcStatuses(|s| &mut s.grpc_statuses),           "gRPC statuses of an upstream that count as failures"),
 ];
@@ -273,6 +295,8 @@ mod tests {
         let json = br#"{
             "log": { "enabled": false, "level": "error", "maxPerSecond": 7 },
             "header": { "mode": "always", "name": "x-failgate" },
+            "filterState": { "enabled": false },
+            "metrics": { "enabled": false },
             "ignore": ["client_disconnected", "client_reset"],
             "grpcStatuses": [2, 14]
         }"#;
@@ -280,6 +304,8 @@ mod tests {
         assert_eq!(problems, []);
         assert_eq!(settings.log, Log { enabled: false, level: "error", max_per_second: 7 });
         assert_eq!(settings.header, Header { mode: "always", name: "x-failgate".to_owned() });
+        assert_eq!(settings.filter_state, FilterState { enabled: false });
+        assert_eq!(settings.metrics, Metrics { enabled: false });
         let ignored: Vec<&str> = settings.ignore.iter().map(|cause| cause.name()).collect();
         assert_eq!(ignored, ["client_disconnected", "client_reset"]);
         assert_eq!(settings.criteria(), Criteria::with_grpc_failures([2, 14]));

@@ -3,6 +3,8 @@
 //! One fact comes in two spellings: attributes keep spaces (`Connection refused`), access logs and
 //! response code details replace them (`Connection_refused`). Here, and only here, the two are equal.
 
+use alloc::string::String;
+
 /// What a row of a table looks for in a text. A space equals an underscore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
@@ -78,6 +80,14 @@ pub fn bounded(text: &str, bytes: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
+/// The text with what could end a quoted string or a line replaced by `_`: an access log in text format
+/// splices filter state in as it is.
+#[must_use]
+pub fn spliceable(text: &str) -> String {
+    let harmful = |it: char| it.is_control() || matches!(it, '"' | '\\');
+    text.chars().map(|it| if harmful(it) { '_' } else { it }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +119,11 @@ mod tests {
         {
             assert_eq!(split_once(text, separator), text.split_once(separator), "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_that_is_spliced_in_can_end_its_string_or_its_line() {
+        assert_eq!(spliceable("a\"b\\c\nd\u{1b}é"), "a_b_c_d_é");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::tls::Identity;
 use crate::config::{
-    self, cluster, extension, filter_chain, http_by_host, http2, limits, listener, unlimited,
+    self, cluster, extension, filter_chain, http_by_host, http2_with, limits, listener, unlimited,
     virtual_host, with,
 };
 use crate::mock::Mock;
@@ -27,8 +27,9 @@ pub(super) fn bootstrap(module: Option<&Value>, own: &Identity, mock: &Mock) -> 
         inbound(GRPC, super::GRPC, &[mtls(own)], module),
         inbound(PERMISSIVE, super::HTTP, &[mtls(own), plain_text()], module),
     ];
-    // A connection for every stream, so that a call that has its connection cut takes no other with it.
-    let grpc = http2(json!({ "max_concurrent_streams": 1 }));
+    // A connection for every call, so that one whose connection is cut takes no other with it. A limit of
+    // one stream is not enough: for a moment Envoy counts a connection that is being cut as free again.
+    let grpc = http2_with(json!({}), json!({ "max_requests_per_connection": 1 }));
     let clusters = [
         cluster(&cluster_name(super::HTTP), &[mock.port()]),
         with(cluster(&cluster_name(super::GRPC), &[mock.grpc_port()]), grpc),
