@@ -30,3 +30,18 @@ fn the_exit_status_tells_good_from_bad_and_from_unreadable() {
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8(nothing.stderr).unwrap().contains("no configuration of failgate"));
 }
+
+#[test]
+fn the_shipped_manifests_have_nothing_wrong() {
+    let examples = failgate_lab::workspace().join("examples");
+    let mut checked = 0;
+    for entry in fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let output = check("manifest.yaml", &fs::read_to_string(&path).unwrap());
+            assert_eq!(output.status.code(), Some(0), "{}: {output:?}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 2, "{checked} manifests");
+}

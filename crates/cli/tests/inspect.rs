@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use failgate_lab::records;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -279,6 +280,69 @@ fn two_proxies_logs_are_one_story() {
         "{}",
         stdout(&output)
     );
+}
+
+/// What two sidecars said of the same requests in a mesh.
+#[test]
+fn the_cases_of_a_mesh_become_stories_with_the_cause_where_it_was() {
+    for (case, cause, side, tries) in [
+        (
+            "H13_a_late_response_is_a_timeout_here_and_a_caller_that_left_there",
+            "response_timeout",
+            "client.default",
+            1,
+        ),
+        (
+            "G13_a_late_response_is_a_timeout_here_and_a_reset_there",
+            "response_timeout",
+            "client.default",
+            1,
+        ),
+        (
+            "H4_a_reset_before_the_response_is_answered_by_the_servers_sidecar",
+            "connection_terminated",
+            "mock-server.default",
+            1,
+        ),
+        (
+            "G4_a_reset_before_the_response_is_tried_three_times",
+            "connection_terminated",
+            "mock-server.default",
+            3,
+        ),
+        (
+            "H3_a_caller_that_cancels_has_left_both_sidecars",
+            "client_disconnected",
+            "client.default",
+            1,
+        ),
+        (
+            "G2_an_endpoint_is_ejected_while_its_request_is_retried",
+            "application_error",
+            "mock-server.default",
+            3,
+        ),
+    ] {
+        let sides = records::on_file("mesh", case).unwrap();
+        let lines = ["server", "client"].iter().flat_map(|side| sides[side].as_array().unwrap());
+        // The client's sidecar says what the server's told it; without its header it could not.
+        for with_hop in [true, false] {
+            let mut log = String::new();
+            for record in lines.clone() {
+                let mut record = record.clone();
+                if !with_hop && record.as_object_mut().unwrap().remove("hop").is_some() {
+                    record["cause"] = "application_error".into();
+                    record["gate"] = "application".into();
+                }
+                log += &format!("{record}\n");
+            }
+            let stories = json(&run(&["--join", "--format", "json"], log.as_bytes()));
+            let story = &stories[0];
+            assert_eq!(story["cause"], cause, "{case}: {story:#}");
+            assert_eq!(story["proxy"], side, "{case}: {story:#}");
+            assert_eq!(story["tries"], tries, "{case}: {story:#}");
+        }
+    }
 }
 
 /// A process that is ended with the test.
