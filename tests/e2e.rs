@@ -21,6 +21,8 @@ mod header;
 mod mesh;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
+#[path = "e2e/zoo.rs"]
+mod zoo;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
+    zoo::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);

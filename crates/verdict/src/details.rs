@@ -89,6 +89,7 @@ pub const DETAILS: &[Details] = &[
     is("client_not_allowed", "authentication_failed"),
     like(Starts("oauth."), "authentication_failed"),
     like(Starts("Unauthorized"), "authentication_failed"),
+    like(Starts("OAuth "), "authentication_failed"), // OAuth server returned an error: ...
     is("ext_authz_denied", "external_authorization_denied"),
     is("ext_authz_error", "external_authorization_error"),
     is("ext_authz_invalid", "external_authorization_error"),

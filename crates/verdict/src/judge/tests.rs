@@ -177,6 +177,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("client_not_allowed", "authentication_failed"),
     ("oauth.missing_credentials", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /a", "authentication_failed"),
+    ("OAuth server returned an error: ?error=denied", "authentication_failed"),
     ("jwt_authn_access_denied{Jwt_is_missing}", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /", "authentication_failed"),
     ("ext_authz_denied", "external_authorization_denied"),
