@@ -11,10 +11,12 @@ mod far;
 mod filters;
 pub mod frames;
 mod limits;
+mod listener;
 mod play;
 mod request;
 mod site;
 mod upstream;
+mod whole;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -42,9 +44,11 @@ pub struct Zoo {
     /// The server behind it.
     pub mock: Mock,
     names: Names,
-    _peers: Peers,
+    peers: Peers,
     _far: Far,
-    _folder: TempDir,
+    folder: TempDir,
+    envoy: Envoy,
+    module: Module,
 }
 
 /// All scenarios, group by group.
@@ -55,6 +59,8 @@ pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         limits::SCENARIOS,
         upstream::SCENARIOS,
         far::SCENARIOS,
+        listener::SCENARIOS,
+        whole::SCENARIOS,
         downstream::SCENARIOS,
     ];
     groups.into_iter().flatten()
@@ -71,9 +77,9 @@ impl Zoo {
         let peers = Peers::start(&mock)?;
         let mut parts = Parts::default();
         let site = Site { module, peers: &peers, folder: folder.path() };
-        for build in
-            [request::build, filters::build, limits::build, upstream::build, downstream::build]
-        {
+        let builds =
+            [request::build, filters::build, limits::build, upstream::build, listener::build];
+        for build in builds {
             build(&site, &mut parts)?;
         }
         let far = Far::start(envoy)?;
@@ -94,7 +100,25 @@ impl Zoo {
         }
         let proxy = Proxy::start(envoy, &bootstrap, &Options::default())?;
         let names = Names::new(&[peers.ports(), far.ports()?].concat());
-        Ok(Self { proxy, mock, names, _peers: peers, _far: far, _folder: folder })
+        Ok(Self {
+            proxy,
+            mock,
+            names,
+            peers,
+            _far: far,
+            folder,
+            envoy: envoy.clone(),
+            module: module.clone(),
+        })
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site { module: &self.module, peers: &self.peers, folder: self.folder.path() }
+    }
+
+    /// A record whose volatile facts are replaced by what they stand for.
+    fn normal(&self, record: Value) -> Value {
+        self.names.normal(record)
     }
 
     /// The record of the request with that id; `None` when its stream has ended without one.
@@ -104,7 +128,7 @@ impl Zoo {
     pub fn record(&self, id: &str) -> Result<Option<Value>> {
         match streams::of(&self.proxy, id, 1)?.as_slice() {
             [] => Ok(None),
-            [record] => Ok(Some(self.names.normal(record.clone()))),
+            [record] => Ok(Some(self.normal(record.clone()))),
             more => Err(Error::new(format!("reading the record of {id}"), format!("{more:?}"))),
         }
     }
@@ -119,6 +143,6 @@ impl Zoo {
                 && record.get(key).and_then(Value::as_str).is_some_and(|own| own.starts_with(fact))
         };
         let record = self.proxy.wait_for_record(PATIENCE, wanted)?;
-        Ok(self.names.normal(record))
+        Ok(self.normal(record))
     }
 }

@@ -56,6 +56,7 @@ pub const DETAILS: &[Details] = &[
     is("filter_chain_not_found", "filter_chain_not_found"),
     is("overload", "proxy_overloaded"),
     like(Starts("overload_error"), "proxy_overloaded"),
+    is("forced_goaway", "proxy_overloaded"), // an HTTP/2 connection, closed by a load shed point
 
     // The HTTP connection manager: source/common/http/conn_manager_impl.cc.
     is("low_version", "unsupported_protocol_version"),

@@ -1,29 +1,15 @@
-//! How callers leave, and how this proxy leaves them.
+//! How callers leave.
 
 use super::frames;
 use super::play::{Play, Scenario, scenario};
-use super::site::{Parts, Site};
 use crate::client::Leave;
 use crate::{Doing as _, Result};
-
-/// The listener `plain` is enough.
-#[expect(clippy::unnecessary_wraps, reason = "as the other groups have it")]
-pub(super) fn build(_: &Site<'_>, _: &mut Parts) -> Result<()> {
-    Ok(())
-}
 
 impl Play<'_> {
     /// Starts a request over HTTP/2 and ends its stream with this code when it has reached the server.
     fn reset_with(&mut self, code: u32) -> Result<()> {
         let id = self.id();
-        let request = [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":path", "/delay/4000"),
-            (":authority", "a"),
-            ("x-request-id", &id),
-        ];
-        let mut socket = self.connect("plain", &frames::request(&request, true))?;
+        let mut socket = self.connect("plain", &frames::get("/delay/4000", &id))?;
         self.wait_for_arrival()?;
         std::io::Write::write_all(&mut socket, &frames::rst_stream(code))
             .doing(|| "resetting a stream".to_owned())?;

@@ -70,6 +70,19 @@ pub fn request(request: &[(&str, &str)], end: bool) -> Vec<u8> {
     [PREFACE, &settings(), &headers(request, end)].concat()
 }
 
+/// A GET request with a request id, on a connection of its own.
+#[must_use]
+pub fn get(path: &str, id: &str) -> Vec<u8> {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "a"),
+        ("x-request-id", id),
+    ];
+    request(&fields, true)
+}
+
 /// A gRPC response of one message.
 fn grpc(message: &[u8]) -> Vec<u8> {
     let head = headers(&[(":status", "200"), ("content-type", "application/grpc")], false);

@@ -116,6 +116,11 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// A record that was found elsewhere than by an id.
+    pub(super) fn found(&mut self, record: Value) {
+        self.asked.push(Asked::Found(self.zoo.normal(record)));
+    }
+
     /// Writes a request that has an id, for `{id}` in its text, and keeps the connection until it has ended.
     pub(super) fn say_with_id(&mut self, listener: &str, text: &str) -> Result<()> {
         let id = self.id();
@@ -125,11 +130,7 @@ impl Play<'_> {
 
     /// A connection to a listener, with something written to it.
     pub(super) fn connect(&self, listener: &str, bytes: &[u8]) -> Result<TcpStream> {
-        let doing = || format!("writing to the listener {listener}");
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port(listener)?));
-        let mut socket = socket.doing(doing)?;
-        socket.write_all(bytes).doing(doing)?;
-        Ok(socket)
+        connect(self.port(listener)?, bytes)
     }
 
     /// Waits until the server has the request that was noted last.
@@ -149,4 +150,12 @@ impl Play<'_> {
     pub(super) fn forget(&mut self) {
         self.asked.pop();
     }
+}
+
+/// A connection to a port, with something written to it.
+pub(super) fn connect(port: u16, bytes: &[u8]) -> Result<TcpStream> {
+    let doing = || format!("writing to port {port}");
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).doing(doing)?;
+    socket.write_all(bytes).doing(doing)?;
+    Ok(socket)
 }

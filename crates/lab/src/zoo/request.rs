@@ -90,8 +90,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     scenario("a_broken_http_2_connection_takes_its_streams_along", &["malformed_request"], |play| {
         let id = play.id();
-        let request = [(":method", "GET"), (":scheme", "http"), (":path", "/delay/4000"), (":authority", "a"), ("x-request-id", &id)];
-        let mut socket = play.connect("plain", &frames::request(&request, true))?;
+        let mut socket = play.connect("plain", &frames::get("/delay/4000", &id))?;
         play.wait_for_arrival()?;
         // Data for a stream that the caller has ended, and a frame of no stream.
         crate::Doing::doing(std::io::Write::write_all(&mut socket, &[0xff; 64]), || "breaking HTTP/2".to_owned())?;
