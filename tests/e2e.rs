@@ -27,6 +27,8 @@ mod mesh;
 mod metrics;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
+#[path = "e2e/zoo.rs"]
+mod zoo;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
+    zoo::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);

@@ -8,11 +8,14 @@ mod table;
 
 use std::process::ExitCode;
 
+use failgate_lab::envoy::Envoy;
 use failgate_lab::hop::{Hop, Mount};
 use failgate_lab::mesh::cases::CASES;
 use failgate_lab::mesh::{Mesh, Options, Sides};
+use failgate_lab::module::Module;
 use failgate_lab::records;
 use failgate_lab::scenario::ONE_HOP;
+use failgate_lab::zoo::{self, Zoo};
 use failgate_lab::{Error, Result, envoy, module};
 
 const USAGE: &str = "\
@@ -20,7 +23,8 @@ cargo xtask build                   build the module: target/failgate.wasm
 cargo xtask demo [--mesh] [--keep]  provoke failures in a real Envoy and print their diagnoses;
                                     --mesh in two sidecars, both sides' in one table;
                                     --keep leaves Envoy running, to be tried with curl
-cargo xtask record                  write down the records that the end-to-end tests compare with
+cargo xtask record [WORLD]          write down the records that the end-to-end tests compare with, of all
+                                    worlds or one: one-hop, mesh, zoo
 cargo xtask docs                    write docs/causes.md from the tables
 cargo xtask bench inspect           measure how fast the command line reads a log, beside jq";
 
@@ -35,7 +39,8 @@ fn main() -> ExitCode {
         ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
         ["docs"] => docs::write().map(|()| true),
         ["bench", "inspect"] => bench::inspect(),
-        ["record"] => record().map(|()| true),
+        ["record"] => record(&["one-hop", "mesh", "zoo"]),
+        ["record", world @ ("one-hop" | "mesh" | "zoo")] => record(&[world]),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)
@@ -70,20 +75,54 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-fn record() -> Result<()> {
+/// Whether every scenario came to the causes that it names; what did not is not written down.
+fn record(worlds: &[&str]) -> Result<bool> {
     let module = module::build(&progress)?;
     let envoy = envoy::find(&progress)?;
-    let hop = Hop::start(&envoy, &module, Mount::Filter, "")?;
+    let mut all_hold = true;
+    for world in worlds {
+        match *world {
+            "one-hop" => record_one_hop(&envoy, &module)?,
+            "mesh" => record_mesh(&envoy, &module)?,
+            _ => all_hold &= record_zoo(&envoy, &module)?,
+        }
+    }
+    Ok(all_hold)
+}
+
+fn record_one_hop(envoy: &Envoy, module: &Module) -> Result<()> {
+    let hop = Hop::start(envoy, module, Mount::Filter, "")?;
     for scenario in ONE_HOP {
         progress(scenario.name);
         let found = records::of(&scenario.play(&hop)?);
         records::write("one-hop", scenario.name, &found.into())?;
     }
-    hop.mock.check()?;
-    let mesh = Mesh::start(&envoy, &module, &Options::default())?;
+    hop.mock.check()
+}
+
+fn record_mesh(envoy: &Envoy, module: &Module) -> Result<()> {
+    let mesh = Mesh::start(envoy, module, &Options::default())?;
     for case in CASES {
         progress(&case.file());
         records::write("mesh", &case.file(), &Sides::of(&case.play(&mesh)?).json())?;
     }
     mesh.mock.check()
+}
+
+fn record_zoo(envoy: &Envoy, module: &Module) -> Result<bool> {
+    let zoo = Zoo::start(envoy, module)?;
+    let mut all_hold = true;
+    for scenario in zoo::scenarios() {
+        progress(scenario.name);
+        let found = scenario.play(&zoo).and_then(|found| scenario.check(&found).map(|()| found));
+        match found {
+            Ok(found) => records::write("zoo", scenario.name, &found.into())?,
+            Err(error) => {
+                all_hold = false;
+                eprintln!("error: {error}");
+            }
+        }
+    }
+    zoo.mock.check()?;
+    Ok(all_hold)
 }

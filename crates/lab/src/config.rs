@@ -74,6 +74,19 @@ pub fn http2_with(options: Value, common: Value) -> Value {
     } })
 }
 
+/// What makes a cluster speak HTTP/1.1, with these options that have to do with an upstream.
+#[must_use]
+pub fn http_with(options: Value) -> Value {
+    const OPTIONS: &str = "extensions.upstreams.http.v3.HttpProtocolOptions";
+    let options = json!({
+        "explicit_http_config": { "http_protocol_options": {} },
+        "upstream_http_protocol_options": options,
+    });
+    json!({ "typed_extension_protocol_options": {
+        format!("envoy.{OPTIONS}"): typed(OPTIONS, options),
+    } })
+}
+
 /// Outlier detection as a DestinationRule writes it: so many errors in a row, all endpoints may go.
 #[must_use]
 pub fn outlier_detection(errors: u32) -> Value {

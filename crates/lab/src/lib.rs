@@ -24,6 +24,7 @@ pub mod records;
 pub mod scenario;
 mod streams;
 mod wire;
+pub mod zoo;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -4,12 +4,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::client::Leave;
 use crate::{Doing as _, Error, Result, lock};
 
 /// A port whose SYNs are dropped: a listener that never accepts, with its accept queue full.
@@ -77,7 +78,7 @@ impl Refused {
 }
 
 /// A TCP server that answers the first bytes of each connection in its own way, then listens in
-/// silence until the peer leaves.
+/// silence until the peer leaves, or leaves first.
 #[derive(Debug)]
 pub struct RawServer {
     port: u16,
@@ -89,10 +90,11 @@ pub struct RawServer {
 struct Shared {
     stopped: AtomicBool,
     connections: AtomicUsize,
-    open: Mutex<Vec<(TcpStream, JoinHandle<()>)>>,
+    open: Mutex<Vec<(Weak<TcpStream>, JoinHandle<()>)>>,
 }
 
-type Answer = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+/// What it makes of all that has come so far; `None` is to wait for more.
+type Answer = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
 
 impl RawServer {
     /// Answers the first bytes with what `answer` makes of them; nothing is an answer too.
@@ -100,13 +102,37 @@ impl RawServer {
     /// # Errors
     /// When no port is free.
     pub fn start(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Result<Self> {
+        Self::serve(move |seen| Some(answer(seen)), None)
+    }
+
+    /// Answers when `answer` makes something of all that has come so far, once.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn when(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static) -> Result<Self> {
+        Self::serve(answer, None)
+    }
+
+    /// Answers the first bytes with these, and leaves.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn leaving(bytes: impl Into<Vec<u8>>, leave: Leave) -> Result<Self> {
+        let bytes = bytes.into();
+        Self::serve(move |_| Some(bytes.clone()), Some(leave))
+    }
+
+    fn serve(
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync + 'static,
+        leave: Option<Leave>,
+    ) -> Result<Self> {
         let doing = || "starting a raw server".to_owned();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(doing)?;
         let port = listener.local_addr().doing(doing)?.port();
         let shared = Arc::new(Shared::default());
         let accepting = thread::spawn({
             let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared, &(Arc::new(answer) as Arc<Answer>))
+            move || accept(&listener, &shared, &(Arc::new(answer) as Arc<Answer>), leave)
         });
         Ok(Self { port, shared, accepting: Some(accepting) })
     }
@@ -158,8 +184,10 @@ impl RawServer {
         }
         let open = std::mem::take(&mut *lock(&self.shared.open));
         for (socket, thread) in open {
-            // Fails only for a connection that the peer has ended.
-            let _ = socket.shutdown(Shutdown::Both);
+            if let Some(socket) = socket.upgrade() {
+                // Fails only for a connection that the peer has ended.
+                let _ = socket.shutdown(Shutdown::Both);
+            }
             sound &= thread.join().is_ok();
         }
         let panicked = || Error::new("serving raw bytes", "a thread panicked");
@@ -175,45 +203,43 @@ impl Drop for RawServer {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Shared, answer: &Arc<Answer>) {
+fn accept(listener: &TcpListener, shared: &Shared, answer: &Arc<Answer>, leave: Option<Leave>) {
     while let Ok((socket, _)) = listener.accept() {
         if shared.stopped.load(Ordering::SeqCst) {
             return;
         }
         shared.connections.fetch_add(1, Ordering::SeqCst);
-        let Ok(handle) = socket.try_clone() else {
-            continue;
-        };
+        // The thread owns the socket, which ends with it, also when it panics.
+        let socket = Arc::new(socket);
+        let handle = Arc::downgrade(&socket);
         let answer = Arc::clone(answer);
-        let thread = thread::spawn(move || converse(socket, &*answer));
+        let thread = thread::spawn(move || converse(&socket, &*answer, leave));
         lock(&shared.open).push((handle, thread));
     }
 }
 
-/// A connection that ends with its thread, also when that panics: the server keeps a handle of its own
-/// to stop by, so dropping the socket alone would send no FIN.
-struct Conversation(TcpStream);
-
-impl Drop for Conversation {
-    fn drop(&mut self) {
-        // Fails only for a connection that the peer has ended.
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
-fn converse(socket: TcpStream, answer: &Answer) {
-    let mut conversation = Conversation(socket);
-    let socket = &mut conversation.0;
+fn converse(mut socket: &TcpStream, answer: &Answer, leave: Option<Leave>) {
     let mut buffer = [0; 16 * 1024];
+    let mut seen = Vec::new();
     let mut answered = false;
     while let Ok(length) = socket.read(&mut buffer) {
         if length == 0 {
             break;
         }
-        if !answered {
+        seen.extend_from_slice(buffer.get(..length).unwrap_or_default());
+        if !answered && let Some(reply) = answer(&seen) {
             answered = true;
-            let reply = answer(buffer.get(..length).unwrap_or_default());
-            if socket.write_all(&reply).is_err() {
+            // What fails from here on fails only when the peer has left first.
+            let gone = match (socket.write_all(&reply), leave) {
+                (Err(_), _) => true,
+                (Ok(()), Some(Leave::Reset)) => {
+                    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+                    true
+                }
+                (Ok(()), Some(Leave::Close)) => socket.shutdown(Shutdown::Write).is_err(),
+                (Ok(()), None) => false,
+            };
+            if gone {
                 break;
             }
         }

@@ -12,10 +12,16 @@ use serde_json::Value;
 use crate::scenario::Outcome;
 use crate::{Doing as _, Error, Result, workspace};
 
+/// Where the worlds are, a folder each.
+#[must_use]
+pub fn folder() -> PathBuf {
+    workspace().join("crates/lab/records")
+}
+
 /// The file of a scenario.
 #[must_use]
 pub fn path(world: &str, scenario: &str) -> PathBuf {
-    workspace().join("crates/lab/records").join(world).join(format!("{scenario}.json"))
+    folder().join(world).join(format!("{scenario}.json"))
 }
 
 /// The records of the outcomes, in order.

@@ -56,6 +56,7 @@ pub const DETAILS: &[Details] = &[
     is("filter_chain_not_found", "filter_chain_not_found"),
     is("overload", "proxy_overloaded"),
     like(Starts("overload_error"), "proxy_overloaded"),
+    is("forced_goaway", "proxy_overloaded"), // an HTTP/2 connection, closed by a load shed point
 
     // The HTTP connection manager: source/common/http/conn_manager_impl.cc.
     is("low_version", "unsupported_protocol_version"),
@@ -89,6 +90,7 @@ pub const DETAILS: &[Details] = &[
     is("client_not_allowed", "authentication_failed"),
     like(Starts("oauth."), "authentication_failed"),
     like(Starts("Unauthorized"), "authentication_failed"),
+    like(Starts("OAuth "), "authentication_failed"), // OAuth server returned an error: ...
     is("ext_authz_denied", "external_authorization_denied"),
     is("ext_authz_error", "external_authorization_error"),
     is("ext_authz_invalid", "external_authorization_error"),

@@ -324,6 +324,8 @@ fn delivered(cause: Cause, responder: Responder, evidence: &Evidence<'_>) -> Del
         Delivered::Maybe if responder == Responder::UpstreamProxy => Delivered::Maybe,
         // What an earlier attempt came to is not in the evidence: it may have been answered.
         Delivered::No if tried_before && row.gate >= Gate::Endpoint => Delivered::Maybe,
+        // The stream was on its way upstream already when it was stopped for something else.
+        Delivered::No if row.gate < Gate::Endpoint && under_way(evidence) => Delivered::Maybe,
         Delivered::No => Delivered::No,
         Delivered::Maybe if evidence.attempts == Some(0) => Delivered::No,
         Delivered::Maybe if evidence.response_started == Some(true) => Delivered::Yes,
@@ -342,6 +344,14 @@ fn tried_before(gate: Gate, evidence: &Evidence<'_>) -> bool {
     let picked = gate == Gate::Endpoint && evidence.upstream_address().is_some();
     let told = evidence.stream == Stream::Http && (picked || evidence.flags.any_of(Flags::URX));
     evidence.attempts.map_or(told, |attempts| attempts > 1)
+}
+
+/// Had an upstream connection taken the request? A connection without one opens the other side before it
+/// knows whether it may.
+fn under_way(evidence: &Evidence<'_>) -> bool {
+    evidence.stream == Stream::Http
+        && evidence.connection_ready == Some(true)
+        && evidence.attempts.is_some_and(|attempts| attempts > 0)
 }
 
 /// An empty text says no more than none.

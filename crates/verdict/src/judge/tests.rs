@@ -133,6 +133,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("filter_chain_not_found", "filter_chain_not_found"),
     ("overload", "proxy_overloaded"),
     ("overload_error:Envoy_overloaded", "proxy_overloaded"),
+    ("forced_goaway", "proxy_overloaded"),
     ("upstream_reset_before_response_started{overload_manager_reset}", "proxy_overloaded"),
     ("overload_error:Envoy overloaded", "proxy_overloaded"),
     ("http1.codec_error", "malformed_request"),
@@ -177,6 +178,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("client_not_allowed", "authentication_failed"),
     ("oauth.missing_credentials", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /a", "authentication_failed"),
+    ("OAuth server returned an error: ?error=denied", "authentication_failed"),
     ("jwt_authn_access_denied{Jwt_is_missing}", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /", "authentication_failed"),
     ("ext_authz_denied", "external_authorization_denied"),
@@ -684,6 +686,21 @@ fn delivery_is_narrowed_by_what_is_known() {
     );
     assert_eq!(delivered(Evidence { connection_ready: Some(true), ..timeout }), "maybe");
     assert_eq!(delivered(Evidence { response_started: Some(true), ..timeout }), "yes");
+}
+
+/// What stops a request at an early gate may do so when it is on its way upstream already.
+#[test]
+fn a_request_that_was_under_way_may_have_arrived_whatever_stopped_it() {
+    let delivered = |evidence: Evidence<'_>| judge(&evidence).unwrap().delivered.name();
+    for line in ["0 - forced_goaway", "0 DPE codec_error:x", "408 - request_overall_timeout"] {
+        let early = evidence(line);
+        assert_eq!(delivered(early), "no");
+        let asked = Evidence { attempts: Some(1), ..early };
+        assert_eq!(delivered(Evidence { connection_ready: Some(false), ..asked }), "no");
+        assert_eq!(delivered(Evidence { connection_ready: Some(true), ..asked }), "maybe");
+        let unasked = Evidence { connection_ready: Some(true), attempts: Some(0), ..early };
+        assert_eq!(delivered(unasked), "no");
+    }
 }
 
 /// An earlier attempt may have been answered by the application before the last one found nobody.

@@ -1,0 +1,133 @@
+//! Limits and clusters: what the router says before an upstream connection is tried.
+
+use serde_json::{Value, json};
+
+use super::play::{Scenario, scenario};
+use super::site::{Parts, Site, everything_to, filter, grpc_service};
+use crate::config::{extension, http, with};
+use crate::{Error, Result};
+
+/// The clusters, their ways, and the listeners of filters that choose a cluster.
+pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
+    parts.clusters.push(site.cluster_of("refused", "refused")?);
+    parts.way(site.cluster_of("in-maintenance", "mock")?);
+    parts.set("upstream.maintenance_mode.in-maintenance", json!(100));
+    for (name, percent) in [("dropping-all", 100), ("dropping-most", 90)] {
+        let mut cluster = site.cluster_of(name, "mock")?;
+        let drops = json!([{
+            "category": "zoo",
+            "drop_percentage": { "numerator": percent, "denominator": "HUNDRED" },
+        }]);
+        if let Some(assignment) = cluster.get_mut("load_assignment") {
+            *assignment = with(assignment.take(), json!({ "policy": { "drop_overloads": drops } }));
+        }
+        parts.way(cluster);
+    }
+    strict_headers(site, parts);
+    dynamic_forward_proxy(site, parts);
+    on_demand(site, parts);
+    Ok(())
+}
+
+fn strict_headers(site: &Site<'_>, parts: &mut Parts) {
+    let strict = json!({ "strict_check_headers": ["x-envoy-max-retries"] });
+    let mut http = http(&[super::site::to_the_server()], &[]);
+    http = with(
+        http,
+        json!({
+            "http_filters": [filter("router", "Router", strict)],
+            "use_remote_address": true,
+            // Only an internal caller's headers are kept to be looked at.
+            "internal_address_config": { "cidr_ranges": [{ "address_prefix": "127.0.0.0", "prefix_len": 8 }] },
+        }),
+    );
+    parts.listener(site.listener("strict-headers", http));
+}
+
+/// Names are looked up where nobody answers.
+fn dns_cache(name: &str, members: Value) -> Value {
+    let nobody =
+        json!({ "socket_address": { "address": "127.0.0.1", "port_value": 1, "protocol": "UDP" } });
+    let resolver = extension(
+        "envoy.network.dns_resolver.cares",
+        "extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+        json!({ "resolvers": [nobody], "query_timeout_seconds": 1, "query_tries": 1 }),
+    );
+    with(
+        json!({ "name": name, "dns_lookup_family": "V4_ONLY", "typed_dns_resolver_config": resolver }),
+        members,
+    )
+}
+
+fn dynamic_forward_proxy(site: &Site<'_>, parts: &mut Parts) {
+    const KIND: &str = "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
+    let full = json!({ "dns_cache_circuit_breaker": { "max_pending_requests": 0 } });
+    for (name, members) in [("unknown-names", json!({})), ("no-lookups", full)] {
+        let cache = dns_cache(name, members);
+        let own = json!({ "dns_cache_config": cache });
+        parts.clusters.push(json!({
+            "name": name,
+            "lb_policy": "CLUSTER_PROVIDED",
+            "connect_timeout": "1s",
+            "cluster_type": extension("envoy.clusters.dynamic_forward_proxy", KIND, own.clone()),
+        }));
+        let filter = filter("dynamic_forward_proxy", "FilterConfig", own);
+        parts.gate_to(site, name, filter, &[everything_to(name)]);
+    }
+}
+
+fn on_demand(site: &Site<'_>, parts: &mut Parts) {
+    let source = json!({
+        "resource_api_version": "V3",
+        "api_config_source": {
+            "api_type": "DELTA_GRPC",
+            "transport_api_version": "V3",
+            "grpc_services": [grpc_service("refused")],
+        },
+    });
+    let config = json!({ "odcds": { "source": source, "timeout": "0.1s" } });
+    let route = json!({
+        "name": "default",
+        "match": { "prefix": "/" },
+        "route": { "cluster_header": "x-cluster" },
+    });
+    parts.gate_to(site, "on-demand", filter("on_demand", "OnDemand", config), &[route]);
+}
+
+/// What stops at the gates `cluster`, `endpoint` and `pool`, and the router's own checks.
+#[rustfmt::skip] // One scenario, one paragraph.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario("a_cluster_in_maintenance_takes_nothing", &["maintenance_mode"], |play| {
+        play.ask("/in-maintenance/status/200")
+    }),
+    scenario("a_cluster_that_drops_all_sheds_its_load", &["load_shed"], |play| {
+        play.ask("/dropping-all/status/200")
+    }),
+    scenario("a_cluster_that_drops_most_sheds_some_of_its_load", &["load_shed"], |play| {
+        // Nine of ten are dropped: one is soon.
+        for _ in 0..100 {
+            let port = play.port("door")?;
+            if play.get("/dropping-most/status/200").send(port)?.status == 503 {
+                return Ok(());
+            }
+            play.forget();
+        }
+        Err(Error::new("waiting for a request to be dropped", "none of 100 was"))
+    }),
+    scenario("a_header_of_envoys_must_make_sense", &["invalid_envoy_headers"], |play| {
+        let port = play.port("strict-headers")?;
+        play.get("/status/200").header("x-envoy-max-retries", "many").send(port).map(drop)
+    }),
+    scenario("a_name_that_nobody_knows_is_a_dns_failure", &["dns_failure"], |play| {
+        let port = play.port("unknown-names")?;
+        play.get("/").header("host", "unknown.invalid").send(port).map(drop)
+    }),
+    scenario("a_full_resolver_looks_nothing_up", &["upstream_overflow"], |play| {
+        let port = play.port("no-lookups")?;
+        play.get("/").header("host", "unknown.invalid").send(port).map(drop)
+    }),
+    scenario("a_cluster_that_is_not_delivered_is_not_found", &["cluster_not_found"], |play| {
+        let port = play.port("on-demand")?;
+        play.get("/").header("x-cluster", "nowhere").send(port).map(drop)
+    }),
+];

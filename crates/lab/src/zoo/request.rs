@@ -1,0 +1,103 @@
+//! What a connection manager makes of a request before any filter: protocol, form, time.
+
+use serde_json::{Value, json};
+
+use super::frames;
+use super::play::{Scenario, scenario};
+use super::site::{Parts, Site};
+use crate::Result;
+
+const CONTENT: &str =
+    "POST /delay/4000 HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\ncontent-length: 9\r\n\r\nhalf";
+const UPGRADE: &str =
+    "HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: upgrade\r\nupgrade: ";
+
+/// A listener for every setting of the connection manager.
+pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
+    parts.clusters.push(site.cluster_of("mock", "mock")?);
+    let custom_header = "extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig";
+    let settings: [(&str, Value); 9] = [
+        ("plain", json!({})),
+        (
+            "normalized-paths",
+            json!({ "normalize_path": true, "path_with_escaped_slashes_action": "REJECT_REQUEST" }),
+        ),
+        ("header-timeout", json!({ "request_headers_timeout": "0.2s" })),
+        ("request-timeout", json!({ "request_timeout": "0.2s" })),
+        ("idle-timeout", json!({ "stream_idle_timeout": "0.2s" })),
+        (
+            "stream-duration",
+            json!({ "common_http_protocol_options": { "max_stream_duration": "0.3s" } }),
+        ),
+        ("small-headers", json!({ "max_request_headers_kb": 1 })),
+        ("few-headers", json!({ "common_http_protocol_options": { "max_headers_count": 4 } })),
+        (
+            "ip-detection",
+            json!({ "original_ip_detection_extensions": [crate::config::extension(
+                "envoy.http.original_ip_detection.custom_header",
+                custom_header,
+                json!({ "header_name": "x-ip", "reject_with_status": { "code": "Forbidden" } }),
+            )] }),
+        ),
+    ];
+    for (name, members) in settings {
+        parts.gate(site, name, &[], members);
+    }
+    Ok(())
+}
+
+/// What stops at the gate `request`, and streams that took too long.
+#[rustfmt::skip] // One scenario, one paragraph.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario("a_request_of_http_1_0_is_unsupported", &["unsupported_protocol_version"], |play| {
+        play.say("plain", b"GET / HTTP/1.0\r\nhost: a\r\n\r\n", "response_code_details", "low_version")
+    }),
+    scenario("an_escaped_slash_is_an_invalid_path", &["invalid_path"], |play| {
+        play.ask_at("normalized-paths", "/a%2fb")
+    }),
+    scenario("an_upgrade_that_is_not_configured_is_rejected", &["upgrade_rejected"], |play| {
+        play.say_with_id("plain", &format!("GET / {UPGRADE}other\r\n\r\n"))
+    }),
+    scenario("headers_that_never_end_time_out", &["request_timeout"], |play| {
+        play.say("header-timeout", b"GET / HTTP/1.1\r\nhost: a\r\n", "response_code_details", "request_header_timeout")
+    }),
+    scenario("a_body_that_never_ends_times_out", &["request_timeout"], |play| {
+        play.say_with_id("request-timeout", CONTENT)
+    }),
+    scenario("a_stream_that_falls_silent_is_idle", &["stream_idle_timeout"], |play| {
+        play.ask_at("idle-timeout", "/delay/4000")
+    }),
+    scenario("a_response_that_falls_silent_is_cut", &["stream_idle_timeout"], |play| {
+        play.ask_at("idle-timeout", "/stream/2/1000")
+    }),
+    scenario("a_stream_may_take_no_longer_than_its_duration", &["max_stream_duration"], |play| {
+        play.ask_at("stream-duration", "/delay/4000")
+    }),
+    // Envoy cuts the response and says so in the details alone: neither flag nor status is a failure's.
+    scenario("a_duration_that_ends_in_the_response_is_not_seen", &[], |play| {
+        play.ask_at("stream-duration", "/stream/40/50")
+    }),
+    scenario("headers_of_two_kilobytes_may_be_too_large", &["headers_too_large"], |play| {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nlong: {}\r\n\r\n", "x".repeat(2048));
+        play.say("small-headers", request.as_bytes(), "response_code_details", "http1.headers_too_large")
+    }),
+    scenario("five_headers_may_be_too_many", &["headers_too_large"], |play| {
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n";
+        play.say("few-headers", request, "response_code_details", "http1.too_many_headers")
+    }),
+    scenario("a_caller_without_an_address_is_rejected", &["filter_response"], |play| {
+        play.ask_at("ip-detection", "/status/200")
+    }),
+    scenario("a_broken_http_2_connection_takes_its_streams_along", &["malformed_request"], |play| {
+        let id = play.id();
+        let mut socket = play.connect("plain", &frames::get("/delay/4000", &id))?;
+        play.wait_for_arrival()?;
+        // Data for a stream that the caller has ended, and a frame of no stream.
+        crate::Doing::doing(std::io::Write::write_all(&mut socket, &[0xff; 64]), || "breaking HTTP/2".to_owned())?;
+        play.zoo.record(&id).map(drop)
+    }),
+    scenario("an_invalid_header_of_http_2_is_malformed", &["malformed_request"], |play| {
+        let request = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a"), ("Upper Case", "1")];
+        play.say("plain", &frames::request(&request, true), "response_code_details", "http2.")
+    }),
+];
