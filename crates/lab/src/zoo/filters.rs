@@ -123,10 +123,6 @@ fn others() -> Vec<(&'static str, Value)> {
     let lua = |code: &str| {
         filter("lua", "Lua", json!({ "default_source_code": { "inline_string": code } }))
     };
-    let simple = |version: &str, message: &str| {
-        typed(&format!("extensions.http.{version}.simple_http_cache.v3.{message}"), json!({}))
-    };
-    let cache = json!({ "typed_config": simple("cache", "SimpleHttpCacheConfig") });
     vec![
         ("delay", filter("fault", "HTTPFault", delay)),
         ("admission-control", filter("admission_control", "AdmissionControl", admission)),
@@ -156,7 +152,6 @@ fn others() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("buffer", filter("buffer", "Buffer", json!({ "max_request_bytes": 8 }))),
-        ("cache", filter("cache", "CacheConfig", cache)),
         ("mcp", filter("mcp", "Mcp", json!({ "traffic_mode": "REJECT_NO_MCP" }))),
     ]
 }
@@ -349,11 +344,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     scenario("a_response_may_be_too_large_for_a_filter", &["response_too_large"], |play| {
         play.ask_at("small-buffer", "/stream/300/0")
-    }),
-    scenario("an_error_from_the_cache_was_the_applications", &["application_error", "application_error"], |play| {
-        let path = "/status/501?header=cache-control:max-age=600";
-        play.ask_at("cache", path)?;
-        play.ask_at("cache", path)
     }),
     scenario("what_is_no_mcp_is_rejected", &["filter_response"], |play| {
         play.post("mcp", &[("content-type", "application/json")], "{}")
