@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::crash;
+use super::crash::{self, End};
 use super::play::{Play, Scenario, scenario};
 use super::site::{Parts, Site, filter, grpc_service, over_http2, to_the_server};
 use crate::client::Request;
@@ -123,10 +123,6 @@ fn others() -> Vec<(&'static str, Value)> {
     let lua = |code: &str| {
         filter("lua", "Lua", json!({ "default_source_code": { "inline_string": code } }))
     };
-    let simple = |version: &str, message: &str| {
-        typed(&format!("extensions.http.{version}.simple_http_cache.v3.{message}"), json!({}))
-    };
-    let cache = json!({ "typed_config": simple("cache", "SimpleHttpCacheConfig") });
     vec![
         ("delay", filter("fault", "HTTPFault", delay)),
         ("admission-control", filter("admission_control", "AdmissionControl", admission)),
@@ -156,7 +152,6 @@ fn others() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("buffer", filter("buffer", "Buffer", json!({ "max_request_bytes": 8 }))),
-        ("cache", filter("cache", "CacheConfig", cache)),
         ("mcp", filter("mcp", "Mcp", json!({ "traffic_mode": "REJECT_NO_MCP" }))),
     ]
 }
@@ -197,19 +192,21 @@ fn rate_limit(site: &Site<'_>, parts: &mut Parts) {
     }
 }
 
-/// A module that crashes as soon as a request comes.
+/// Modules that end a stream as soon as its request comes.
 fn wasm(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
-    let path = site.folder.join("crash.wasm");
-    fs::write(&path, crash::module()).doing(|| format!("writing {}", path.display()))?;
-    let plugin = json!({
-        "name": "crash",
-        "failure_policy": "FAIL_CLOSED",
-        "vm_config": {
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": { "local": { "filename": path } },
-        },
-    });
-    parts.gate(site, "wasm", &[wasm_filter(&plugin)], json!({}));
+    for (name, end) in [("wasm-crash", End::Crash), ("wasm-close", End::Close)] {
+        let path = site.folder.join(name);
+        fs::write(&path, crash::module(end)).doing(|| format!("writing {}", path.display()))?;
+        let plugin = json!({
+            "name": name,
+            "failure_policy": "FAIL_CLOSED",
+            "vm_config": {
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": { "local": { "filename": path } },
+            },
+        });
+        parts.gate(site, name, &[wasm_filter(&plugin)], json!({}));
+    }
     Ok(())
 }
 
@@ -348,16 +345,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_response_may_be_too_large_for_a_filter", &["response_too_large"], |play| {
         play.ask_at("small-buffer", "/stream/300/0")
     }),
-    scenario("an_error_from_the_cache_was_the_applications", &["application_error", "application_error"], |play| {
-        let path = "/status/501?header=cache-control:max-age=600";
-        play.ask_at("cache", path)?;
-        play.ask_at("cache", path)
-    }),
     scenario("what_is_no_mcp_is_rejected", &["filter_response"], |play| {
         play.post("mcp", &[("content-type", "application/json")], "{}")
     }),
     scenario("a_module_that_crashes_fails_the_stream", &["filter_failed"], |play| {
-        play.ask_at("wasm", "/status/200")
+        play.ask_at("wasm-crash", "/status/200")
+    }),
+    scenario("a_module_may_close_the_stream", &["filter_response"], |play| {
+        play.ask_at("wasm-close", "/status/200")
     }),
     scenario("a_filter_without_its_configuration_is_missing", &["filter_config_missing"], |play| {
         play.ask_at("discovered-filter", "/status/200")

@@ -90,11 +90,11 @@ fn grpc(message: &[u8]) -> Vec<u8> {
     [head, data(&message, false), headers(&[("grpc-status", "0")], true)].concat()
 }
 
-/// What a server writes.
-type Answer = fn() -> Vec<u8>;
+/// A server's name, and the frames that it answers with.
+type Answer = (&'static str, fn() -> Vec<u8>);
 
 /// Servers that answer the first request of a connection in their own way.
-pub(super) const ANSWERS: &[(&str, Answer)] = &[
+pub(super) const ANSWERS: &[Answer] = &[
     ("goes-away", go_away),
     ("refuses-the-stream", || rst_stream(7)),
     ("cancels-the-stream", || rst_stream(8)),

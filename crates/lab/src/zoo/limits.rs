@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::play::{Scenario, scenario};
-use super::site::{Parts, Site, everything_to, filter, grpc_service};
+use super::site::{Parts, Site, everything_to, filter, grpc_service, over_http2};
 use crate::config::{extension, http, with};
 use crate::{Error, Result};
 
@@ -23,7 +23,9 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
         }
         parts.way(cluster);
     }
+    parts.clusters.push(over_http2(site.cluster_of("never-delivers", "silent")?));
     strict_headers(site, parts);
+    sub_clusters(site, parts);
     dynamic_forward_proxy(site, parts);
     on_demand(site, parts);
     Ok(())
@@ -76,13 +78,28 @@ fn dynamic_forward_proxy(site: &Site<'_>, parts: &mut Parts) {
     }
 }
 
+/// Room for the cluster of one host.
+fn sub_clusters(site: &Site<'_>, parts: &mut Parts) {
+    const KIND: &str = "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
+    let own = json!({ "sub_clusters_config": { "max_sub_clusters": 1 } });
+    parts.clusters.push(json!({
+        "name": "one-host",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "connect_timeout": "1s",
+        "cluster_type": extension("envoy.clusters.dynamic_forward_proxy", KIND, own),
+    }));
+    let members = json!({ "sub_cluster_config": { "cluster_init_timeout": "5s" } });
+    let filter = filter("dynamic_forward_proxy", "FilterConfig", members);
+    parts.gate_to(site, "one-host", filter, &[everything_to("one-host")]);
+}
+
 fn on_demand(site: &Site<'_>, parts: &mut Parts) {
     let source = json!({
         "resource_api_version": "V3",
         "api_config_source": {
             "api_type": "DELTA_GRPC",
             "transport_api_version": "V3",
-            "grpc_services": [grpc_service("refused")],
+            "grpc_services": [grpc_service("never-delivers")],
         },
     });
     let config = json!({ "odcds": { "source": source, "timeout": "0.1s" } });
@@ -125,6 +142,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_full_resolver_looks_nothing_up", &["upstream_overflow"], |play| {
         let port = play.port("no-lookups")?;
         play.get("/").header("host", "unknown.invalid").send(port).map(drop)
+    }),
+    scenario("a_second_host_may_be_one_too_many", &["connection_refused", "upstream_overflow"], |play| {
+        let port = play.port("one-host")?;
+        play.get("/status/200").header("host", "127.0.0.1:1").send(port)?;
+        play.get("/status/200").header("host", "127.0.0.2:1").send(port).map(drop)
     }),
     scenario("a_cluster_that_is_not_delivered_is_not_found", &["cluster_not_found"], |play| {
         let port = play.port("on-demand")?;

@@ -85,6 +85,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         let request = b"GET / HTTP/1.1\r\nhost: a\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n";
         play.say("few-headers", request, "response_code_details", "http1.too_many_headers")
     }),
+    scenario("headers_of_http_2_may_be_too_large_too", &["headers_too_large"], |play| {
+        let long = "x".repeat(100);
+        let mut request = vec![(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
+        request.extend(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"].map(|name| (name, long.as_str())));
+        play.say("small-headers", &frames::request(&request, true), "response_code_details", "http2.header_list")
+    }),
     scenario("a_caller_without_an_address_is_rejected", &["filter_response"], |play| {
         play.ask_at("ip-detection", "/status/200")
     }),
@@ -98,6 +104,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     scenario("an_invalid_header_of_http_2_is_malformed", &["malformed_request"], |play| {
         let request = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a"), ("Upper Case", "1")];
-        play.say("plain", &frames::request(&request, true), "response_code_details", "http2.")
+        play.say("plain", &frames::request(&request, true), "response_code_details", "http2.invalid")
     }),
 ];

@@ -1,11 +1,13 @@
 //! What an upstream does: connections that are not made, streams that are reset, responses that are late.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use super::play::{Scenario, scenario};
-use super::site::{Parts, Site, over_http2};
-use crate::Result;
-use crate::config::{extension, http2_with, with};
+use super::site::{Parts, Site, over_http2, to_the_server};
+use crate::config::{extension, http, http2_with, retry_after, with};
+use crate::{Doing as _, PATIENCE, Result, wait_until};
 
 /// Servers that answer the first bytes of a connection with these.
 pub(super) const ANSWERS: &[(&str, &[u8])] = &[
@@ -38,10 +40,16 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     ] {
         parts.way(over_http2(site.cluster_of(peer, peer)?));
     }
-    let duration = json!({ "max_stream_duration": "0.2s" });
-    parts.way(with(site.cluster_of("short-streams", "mock")?, http2_with(json!({}), duration)));
+    let short = http2_with(json!({}), json!({ "max_stream_duration": "0.2s" }));
+    parts.way(with(site.cluster_of("short-streams", "mock")?, short));
     let per_try = json!({ "retry_policy": { "retry_on": "5xx", "num_retries": 0, "per_try_idle_timeout": "0.2s" } });
     parts.way_with(site.cluster_of("idle-tries", "mock")?, per_try);
+    parts.clusters.push(site.cluster_of("tried-later", "mock")?);
+    let later = with(json!({ "retry_on": "5xx", "num_retries": 1 }), retry_after());
+    let action = json!({ "cluster": "tried-later", "retry_policy": later });
+    let small = json!({ "route": action, "request_body_buffer_limit": 8 });
+    let http = http(&[with(to_the_server(), small)], &[]);
+    parts.listener(site.listener("tried-later", http));
     let idle = json!({ "idle_timeout": "0.2s" });
     parts.way_with(site.cluster_of("idle-route", "mock")?, idle);
     let bind = json!({ "upstream_bind_config": {
@@ -99,6 +107,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_stream_upstream_may_take_no_longer_than_its_duration", &["max_stream_duration"], |play| play.ask("/short-streams/delay/4000")),
     scenario("a_try_that_falls_silent_is_idle", &["per_try_timeout"], |play| play.ask("/idle-tries/delay/4000")),
     scenario("a_route_has_an_idle_timeout_of_its_own", &["stream_idle_timeout"], |play| play.ask("/idle-route/delay/4000")),
+    scenario("a_body_may_be_too_large_to_be_tried_again", &["retry_buffer_exceeded"], |play| {
+        let id = play.id();
+        let head = format!("POST /status/503?header=retry-after:30 HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\ncontent-length: 64\r\n\r\nhalf");
+        let mut socket = play.connect("tried-later", head.as_bytes())?;
+        let waits = || play.zoo.proxy.stat("cluster.tried-later.retry.upstream_rq_503").is_ok_and(|tries| tries > 0);
+        wait_until(PATIENCE, "the request to wait for its second try", waits)?;
+        socket.write_all(&[b'.'; 60]).doing(|| "sending the rest".to_owned())?;
+        play.zoo.record(&id).map(drop)
+    }),
     scenario("a_source_address_of_another_host_cannot_be_bound", &["local_connection_failure"], |play| play.ask("/foreign-source")),
     scenario("a_broadcast_address_is_no_host", &["host_unreachable"], |play| play.ask("/broadcast")),
     scenario("a_reset_during_the_handshake_is_a_connection_reset", &["connection_reset"], |play| play.ask("/resets-at-once")),

@@ -1,7 +1,7 @@
 //! What happens to a whole proxy: it is overloaded, or leaves. Each scenario has a proxy of its own.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -64,34 +64,41 @@ fn overloaded(play: &mut Play<'_>) -> Result<()> {
     press(&file, "0.0")?;
     let proxy = play.zoo.another(overload_manager(&file))?;
     let port = proxy.port(LISTENER)?;
-    let [one, two] = ["early-1", "early-2"].map(|id| format!("overloaded-{id}"));
-    let half = format!(
-        "POST /delay/15000 HTTP/1.1\r\nhost: a\r\nx-request-id: {one}\r\ncontent-length: 8\r\n\r\nhalf"
-    );
-    let mut half = connect(port, half.as_bytes())?;
-    let mut early = connect(port, &frames::get("/delay/15000", &two))?;
-    let there = || [&one, &two].iter().all(|id| play.zoo.mock.requests_of(id) > 0);
-    wait_until(PATIENCE, "both requests to reach the server", there)?;
+    let [waiting, answered, other] =
+        ["waiting", "answered", "other"].map(|name| format!("overloaded-{name}"));
+    let half = |path: &str, id: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n");
+        connect(port, (head + "content-length: 8\r\n\r\nhalf").as_bytes())
+    };
+    let mut halves = [half("/delay/15000", &waiting)?, half("/stream/900/20", &answered)?];
+    let mut early = connect(port, &frames::get("/delay/15000", &other))?;
+    let there = || [&waiting, &other].iter().all(|id| play.zoo.mock.requests_of(id) > 0);
+    wait_until(PATIENCE, "the requests to reach the server", there)?;
+    let [_, started] = &mut halves;
+    started.read_exact(&mut [0; 16]).doing(|| "reading the head of a response".to_owned())?;
     // Until the workers have heard of a pressure, they go on.
-    let answered = |status: u16| {
+    let gets = |status: u16| {
         let answer = || Request::get("/status/200").send(port);
         let so = || answer().is_ok_and(|answer| answer.status == status);
         wait_until(PATIENCE, &format!("a {status}"), so)
     };
     press(&file, "0.6")?;
-    answered(503)?;
+    gets(503)?;
     press(&file, "0.8")?;
-    answered(500)?;
-    half.write_all(b"half").doing(|| "sending the other half".to_owned())?;
-    proxy.wait_for_record(PATIENCE, |it| it.get("request_id") == Some(&json!(one)))?;
+    gets(500)?;
+    for (half, id) in halves.iter_mut().zip([&waiting, &answered]) {
+        half.write_all(b"half").doing(|| "sending the other half".to_owned())?;
+        proxy.wait_for_record(PATIENCE, |it| it.get("request_id") == Some(&json!(id)))?;
+    }
     press(&file, "0.95")?;
-    answered(0)?;
+    gets(0)?;
     early.write_all(&frames::settings()).doing(|| "saying one word more".to_owned())?;
     for (key, fact) in [
         ("response_code", json!(503)),
         ("response_code", json!(500)),
-        ("request_id", json!(one)),
-        ("request_id", json!(two)),
+        ("request_id", json!(waiting)),
+        ("request_id", json!(answered)),
+        ("request_id", json!(other)),
     ] {
         play.found(proxy.wait_for_record(PATIENCE, |it| it.get(key) == Some(&fact))?);
     }
@@ -113,9 +120,23 @@ fn leaving(play: &mut Play<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A response that is over before its request is, where Envoy lets the two ends close one by one.
+fn answered_early(play: &mut Play<'_>) -> Result<()> {
+    let half_close = "envoy.reloadable_features.allow_multiplexed_upstream_half_close";
+    let layer = json!({ "name": "zoo", "static_layer": { half_close: true } });
+    let proxy = play.zoo.another(json!({ "layered_runtime": { "layers": [layer] } }))?;
+    let head = "POST /status/200 HTTP/1.1\r\nhost: a\r\nx-request-id: early\r\ncontent-length: 8\r\n\r\nhalf";
+    let _socket = connect(proxy.port(LISTENER)?, head.as_bytes())?;
+    play.found(
+        proxy.wait_for_record(PATIENCE, |it| it.get("request_id") == Some(&json!("early")))?,
+    );
+    Ok(())
+}
+
 /// What happens to all streams of a proxy at once.
 #[rustfmt::skip] // One scenario, one paragraph.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    scenario("an_overloaded_proxy_refuses_requests_and_then_stops_reading", &["proxy_overloaded"; 4], overloaded),
+    scenario("an_overloaded_proxy_refuses_requests_and_then_stops_reading", &["proxy_overloaded"; 5], overloaded),
+    scenario("an_answer_before_the_end_of_the_request_resets_the_stream", &["response_incomplete"], answered_early),
     scenario("a_proxy_that_leaves_takes_its_streams_along", &["connection_closed_locally"], leaving),
 ];
