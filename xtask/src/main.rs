@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
         ["docs"] => docs::write().map(|()| true),
         ["bench", "inspect"] => bench::inspect(),
-        ["record"] => record(&["one-hop", "mesh", "zoo"]),
+        ["record"] => record(records::WORLDS),
         ["record", world @ ("one-hop" | "mesh" | "zoo")] => record(&[world]),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

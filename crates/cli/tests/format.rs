@@ -8,18 +8,14 @@
     reason = "a test says what it expects"
 )]
 
-use std::time::Duration;
-
 use failgate_cli::format;
 use failgate_cli::read::{Keys, Line, line};
 use failgate_lab::config::access_log_on_stdout;
 use failgate_lab::hop::{Extras, Hop, Mount};
 use failgate_lab::scenario::ONE_HOP;
-use failgate_lab::{envoy, module};
+use failgate_lab::{PATIENCE, envoy, module};
 use failgate_verdict::judge::Criteria;
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {

@@ -53,11 +53,14 @@ pub fn on_file(world: &str, scenario: &str) -> Result<Value> {
     serde_json::from_str(&fs::read_to_string(&path).doing(doing)?).doing(doing)
 }
 
-/// Every record on file, in the order of the files' names.
+/// Every world that records are kept of.
+pub const WORLDS: &[&str] = &["one-hop", "mesh", "zoo"];
+
+/// Every record on file of these worlds, in the order of the files' names.
 ///
 /// # Errors
 /// When a file cannot be read, or is not JSON.
-pub fn corpus() -> Result<Vec<Value>> {
+pub fn corpus(worlds: &[&str]) -> Result<Vec<Value>> {
     fn collect(value: Value, records: &mut Vec<Value>) {
         match value {
             Value::Object(object) if object.contains_key("cause") => {
@@ -70,9 +73,9 @@ pub fn corpus() -> Result<Vec<Value>> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    let folder = workspace().join("crates/lab/records");
+    let folder = folder();
     let mut paths = Vec::new();
-    for world in ["one-hop", "mesh"] {
+    for world in worlds {
         let doing = || format!("listing the records of {world}");
         for entry in fs::read_dir(folder.join(world)).doing(doing)? {
             paths.push(entry.doing(doing)?.path());
