@@ -1,133 +1,83 @@
-//! A JSON value, no more of it than a configuration needs.
+//! A JSON text as a value, with the place of what is wrong in it.
 //!
-//! `serde_json` parses; its own `Value` would bring a sorted map and the printing of floating-point
-//! numbers into the module, and no setting is one.
+//! `serde_json` would read it too, but its reading alone is a tenth of the module.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use hifijson::token::Lex as _;
+use hifijson::value::parse_bounded;
+use hifijson::{SliceLexer, value};
 
-/// A JSON value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
-    Null,
-    Boolean(bool),
-    Integer(i64),
-    /// A number that is not whole, or that no setting could ever hold.
-    Number,
-    Text(String),
-    List(Vec<Value>),
-    /// Keys and values as they stand in the text; a key that stands twice is there twice.
-    Object(Vec<(String, Value)>),
+/// A JSON value. An object has its keys as they stand in the text: one that stands twice is there twice.
+pub(crate) type Value<'a> = value::Value<&'a str, Cow<'a, str>>;
+
+/// Lists and objects may be nested so deep.
+const DEPTH: usize = 32;
+
+/// Reads a text that is one value. The error says what is wrong, and where.
+pub(crate) fn parse(json: &[u8]) -> Result<Value<'_>, String> {
+    let mut lexer = SliceLexer::new(json);
+    let value =
+        lexer.exactly_one(SliceLexer::ws_peek, |next, lexer| parse_bounded(DEPTH, next, lexer));
+    value.map_err(|error| {
+        let read = json.len().saturating_sub(lexer.as_slice().len());
+        let read = json.get(..read).unwrap_or(json);
+        let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = read.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        format!("{error} at line {line} column {column}")
+    })
 }
 
-impl Value {
-    /// The number, if it is a whole one and not negative.
-    pub(crate) fn as_unsigned(&self) -> Option<u64> {
-        match self {
-            Self::Integer(number) => u64::try_from(*number).ok(),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Number
-            | Self::Text(_)
-            | Self::List(_)
-            | Self::Object(_) => None,
-        }
-    }
-
-    /// The text, if it is one.
-    pub(crate) fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Integer(_)
-            | Self::Number
-            | Self::List(_)
-            | Self::Object(_) => None,
+/// The number, if it is a whole one and not negative.
+pub(crate) fn unsigned(value: &Value<'_>) -> Option<u64> {
+    match value {
+        Value::Number((digits, _)) => digits.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(value))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Integer(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::Number, Value::Integer))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Number)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element()? {
-            values.push(value);
+/// The text, if it is one.
+pub(crate) fn text<'a>(value: &'a Value<'_>) -> Option<&'a str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            None
         }
-        Ok(Value::List(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = object.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Value::Object(entries))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use alloc::string::ToString as _;
 
     #[test]
     fn every_kind_of_value_is_read() {
-        let json = r#"{"b": [null, true, -3, 1.5, 18446744073709551615, "a\n\u00e9"], "a": {}}"#;
-        let list = vec![
-            Value::Null,
-            Value::Boolean(true),
-            Value::Integer(-3),
-            Value::Number,
-            Value::Number,
-            Value::Text("a\né".to_owned()),
+        let json = r#"{"b":[null,true,-3,1.5,18446744073709551615,"a\n\u00e9"],"a":{}}"#;
+        let value = parse(json.as_bytes()).unwrap();
+        assert_eq!(value.to_string(), json.replace("\\u00e9", "é"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        let cases = [
+            ("", "value expected at line 1 column 1"),
+            ("{\n  \"a\": 1,\n  b\n}", "string expected at line 3 column 3"),
+            ("[1 2]", "comma or end of sequence expected at line 1 column 4"),
+            ("{} x", "end of file expected at line 1 column 4"),
+            ("[01]", "comma or end of sequence expected at line 1 column 3"),
+            ("-", "expected digit at line 1 column 2"),
+            ("\"a", "unterminated string at line 1 column 3"),
+            ("\"\u{1}\"", "invalid string control character at line 1 column 3"),
+            (r#"["\ud800"]"#, "expected low surrogate at line 1 column 9"),
+            ("nul", "value expected at line 1 column 2"),
         ];
-        let expected = Value::Object(vec![
-            ("b".to_owned(), Value::List(list)),
-            ("a".to_owned(), Value::Object(Vec::new())),
-        ]);
-        assert_eq!(serde_json::from_str::<Value>(json).unwrap(), expected);
+        for (json, expected) in cases {
+            assert_eq!(parse(json.as_bytes()).unwrap_err(), expected, "{json}");
+        }
     }
 }

@@ -3,14 +3,14 @@
 //! A diagnostic filter must never break traffic, so nothing here fails: what cannot be read is a
 //! [`Problem`] that names the key and the reason, and the default stands in its place.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::cause::Cause;
-use crate::json::Value;
+use crate::json::{self, Value};
 use crate::judge::Criteria;
 use crate::proxy_status::NAME;
 use crate::text::bounded;
@@ -149,7 +149,7 @@ impl Settings {
     pub fn parse(json: &[u8]) -> (Self, Vec<Problem>) {
         let mut reading = Reading { settings: Self::default(), problems: Vec::new() };
         if !json.trim_ascii().is_empty() {
-            match serde_json::from_slice(json) {
+            match json::parse(json) {
                 Ok(Value::Object(object)) => reading.object("", &object),
                 Ok(Value::Null) => {}
                 Ok(other) => reading.expected("", "an object", &other),
@@ -173,7 +173,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn object(&mut self, prefix: &str, object: &[(String, Value)]) {
+    fn object(&mut self, prefix: &str, object: &[(Cow<'_, str>, Value<'_>)]) {
         for (key, value) in object {
             let path = format!("{prefix}{key}");
             let group = format!("{path}.");
@@ -189,34 +189,37 @@ impl Reading {
         }
     }
 
-    fn setting(&mut self, setting: &Setting, value: &Value) {
+    fn setting(&mut self, setting: &Setting, value: &Value<'_>) {
         let path = setting.path;
         match (&setting.kind, value) {
-            (Kind::Boolean(place), Value::Boolean(value)) => *place(&mut self.settings) = *value,
+            (Kind::Boolean(place), Value::Bool(value)) => *place(&mut self.settings) = *value,
             (Kind::Boolean(_), _) => self.expected(path, "true or false", value),
-            (Kind::Integer(least, most, place), _) => match value.as_unsigned() {
+            (Kind::Integer(least, most, place), _) => match json::unsigned(value) {
                 Some(number) if (*least..=*most).contains(&number) => {
                     *place(&mut self.settings) = number;
                 }
                 _ => self.expected(path, &format!("a whole number from {least} to {most}"), value),
             },
             (Kind::Choice(words, place), _) => {
-                match words.iter().find(|word| value.as_text() == Some(word)) {
+                match words.iter().find(|word| json::text(value) == Some(word)) {
                     Some(word) => *place(&mut self.settings) = word,
                     None => self.expected(path, &format!("one of {}", words.join(", ")), value),
                 }
             }
-            (Kind::HeaderName(place), _) => match value.as_text().filter(|name| is_header(name)) {
-                Some(name) => *place(&mut self.settings) = name.to_owned(),
-                None => self.expected(path, HEADER_NAME, value),
-            },
-            (Kind::Causes(place), Value::List(list)) => {
-                let read = |value: &Value| value.as_text().and_then(Cause::named);
+            (Kind::HeaderName(place), _) => {
+                match json::text(value).filter(|name| is_header(name)) {
+                    Some(name) => *place(&mut self.settings) = name.to_owned(),
+                    None => self.expected(path, HEADER_NAME, value),
+                }
+            }
+            (Kind::Causes(place), Value::Array(list)) => {
+                let read = |value: &Value<'_>| json::text(value).and_then(Cause::named);
                 *place(&mut self.settings) = self.list(path, list, "the name of a cause", read);
             }
-            (Kind::GrpcStatuses(place), Value::List(list)) => {
-                let read = |value: &Value| {
-                    let number = value.as_unsigned().and_then(|number| u32::try_from(number).ok());
+            (Kind::GrpcStatuses(place), Value::Array(list)) => {
+                let read = |value: &Value<'_>| {
+                    let number =
+                        json::unsigned(value).and_then(|number| u32::try_from(number).ok());
                     number.filter(|number| (1..=16).contains(number))
                 };
                 let statuses = self.list(path, list, "a gRPC status from 1 to 16", read);
@@ -233,9 +236,9 @@ impl Reading {
     fn list<T>(
         &mut self,
         path: &str,
-        list: &[Value],
+        list: &[Value<'_>],
         expected: &str,
-        read: impl Fn(&Value) -> Option<T>,
+        read: impl Fn(&Value<'_>) -> Option<T>,
     ) -> Vec<T> {
         let mut entries = Vec::new();
         for (index, value) in list.iter().enumerate() {
@@ -247,15 +250,14 @@ impl Reading {
         entries
     }
 
-    fn expected(&mut self, path: &str, expected: &str, value: &Value) {
+    fn expected(&mut self, path: &str, expected: &str, value: &Value<'_>) {
         let found = match value {
             Value::Null => "null".to_owned(),
-            Value::Boolean(true) => "true".to_owned(),
-            Value::Boolean(false) => "false".to_owned(),
-            Value::Integer(number) => number.to_string(),
-            Value::Number => "a number".to_owned(),
-            Value::Text(text) => format!("\"{}\"", printable(bounded(text, 64))),
-            Value::List(_) => "a list".to_owned(),
+            Value::Bool(true) => "true".to_owned(),
+            Value::Bool(false) => "false".to_owned(),
+            Value::Number((digits, _)) => bounded(digits, 64).to_owned(),
+            Value::String(text) => format!("\"{}\"", printable(bounded(text, 64))),
+            Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
         };
         self.problem(path, format!("must be {expected}, is {found}"));
@@ -325,7 +327,10 @@ mod tests {
     #[test]
     fn each_mistake_is_named_and_the_other_settings_stand() {
         let cases = [
-            ("{", "the configuration: is not JSON: EOF while parsing an object at line 1 column 1"),
+            (
+                "{",
+                "the configuration: is not JSON: value or end of sequence expected at line 1 column 2",
+            ),
             ("[]", "the configuration: must be an object, is a list"),
             (r#"{"log":true}"#, "log: must be an object, is true"),
             (r#"{"log":{"enabled":"yes"}}"#, r#"log.enabled: must be true or false, is "yes""#),
@@ -339,7 +344,7 @@ mod tests {
             ),
             (
                 r#"{"log":{"maxPerSecond":1.5}}"#,
-                "log.maxPerSecond: must be a whole number from 1 to 10000, is a number",
+                "log.maxPerSecond: must be a whole number from 1 to 10000, is 1.5",
             ),
             (
                 r#"{"log":{"maxPerSecond":-1}}"#,
