@@ -21,6 +21,7 @@ pub mod otlp;
 pub mod peers;
 mod process;
 mod program;
+pub mod prometheus;
 pub mod proxy;
 mod python;
 pub mod records;
