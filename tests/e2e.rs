@@ -29,6 +29,8 @@ mod metrics;
 mod one_hop;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
+#[path = "e2e/storm.rs"]
+mod storm;
 #[path = "e2e/zoo.rs"]
 mod zoo;
 
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
+    storm::add(&rig, &mut trials);
     // The trials own every Envoy, so all are gone when this returns.
     libtest_mimic::run(&arguments, trials).exit_code()
 }
