@@ -1,7 +1,8 @@
-//! A receiver of OTLP logs over HTTP: a real server, HTTP/1.1 and HTTP/2 (prior knowledge) on one port, that
-//! can be told while it runs how to behave, as collectors do on a bad day.
+//! A receiver of OTLP logs: a real server, HTTP/1.1 and HTTP/2 (prior knowledge) on one port, that takes JSON,
+//! protobuf and gRPC, and can be told while it runs how to behave, as collectors do on a bad day.
 //!
-//! It keeps every body as it came. [`check`] says whether a body is OTLP in JSON and what is in it.
+//! It keeps every body as it came. [`check`] says whether a body is OTLP in JSON and what is in it; [`decode`]
+//! reads what is in protobuf.
 
 mod check;
 
@@ -13,26 +14,57 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt as _, Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::rt::Executor as _;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceResponse,
+};
+use prost::Message as _;
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
-pub use self::check::{Log, check};
+pub use self::check::{Log, check, decode};
 use crate::tasks::Tasks;
 use crate::wire::{self, Control, Cut, Wire};
-use crate::{Doing as _, Error, Result, lock};
+use crate::{Doing as _, Error, Result, grpc, lock};
 
-/// The path that logs are sent to.
+/// The path that logs are sent to over HTTP.
 pub const PATH: &str = "/v1/logs";
+
+/// The path that logs are sent to over gRPC.
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+
+/// gRPC's status for what may work later.
+const UNAVAILABLE: u32 = 14;
+
+/// How a request is written, and its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// OTLP/HTTP in JSON.
+    Json,
+    /// OTLP/HTTP in protobuf.
+    Protobuf,
+    /// OTLP/gRPC.
+    Grpc,
+}
+
+impl Encoding {
+    fn content_type(self) -> HeaderValue {
+        match self {
+            Self::Json => HeaderValue::from_static("application/json"),
+            Self::Protobuf => HeaderValue::from_static("application/x-protobuf"),
+            Self::Grpc => grpc::CONTENT,
+        }
+    }
+}
 
 /// How the receiver answers a request that is in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +76,8 @@ pub enum Behaviour {
     Partial(u64),
     /// As [`Behaviour::Accept`], after that time.
     Late(Duration),
-    /// This status, with this `Retry-After` as it stands here; see [`http_date`].
+    /// This status, with this `Retry-After` as it stands here; see [`http_date`]. gRPC has its UNAVAILABLE
+    /// instead.
     Status(u16, Option<String>),
     /// 200 and a part of the body that was announced, then a FIN.
     CutShort,
@@ -74,9 +107,11 @@ pub struct Try {
     pub answer: Behaviour,
     /// HTTP/1.1 or HTTP/2.
     pub version: Version,
+    /// How it is written.
+    pub encoding: Encoding,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body as it came.
+    /// Its body as it came, over gRPC the message.
     pub body: Bytes,
 }
 
@@ -203,7 +238,7 @@ impl Receiver {
     /// Whether every request was in order and the receiver is sound.
     ///
     /// # Errors
-    /// When somebody asked for something else than to take logs in JSON, or a task has panicked.
+    /// When somebody asked for something else than to take logs, or a task has panicked.
     pub fn check(&self) -> Result<()> {
         if let Some(mistake) = lock(&self.shared.mistakes).first() {
             return Err(Error::new("receiving OTLP", mistake));
@@ -278,73 +313,121 @@ async fn answer(
     shared: Arc<Shared>,
     control: Control,
 ) -> Result<Reply, Infallible> {
-    if let Some((status, reason)) = mistake(&request) {
-        let line = format!("{} {}: {reason}", request.method(), request.uri());
-        lock(&shared.mistakes).push(line);
-        return Ok(reply(status, json!({ "message": reason }).to_string()));
-    }
+    let line = format!("{} {}", request.method(), request.uri());
+    let refuse = |status, reason: &str| {
+        lock(&shared.mistakes).push(format!("{line}: {reason}"));
+        Ok(reply(status, Encoding::Json, json!({ "message": reason }).to_string()))
+    };
+    let encoding = match encoding(&request) {
+        Ok(encoding) => encoding,
+        Err((status, reason)) => return refuse(status, reason),
+    };
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         // The sender has left in the middle of its body: hyper drops this in a moment.
         return std::future::pending().await;
     };
+    let mut body = body.to_bytes();
+    if encoding == Encoding::Grpc {
+        match grpc::unframed(&body).as_deref() {
+            Ok([message]) => body = body.slice_ref(message),
+            _ => return refuse(StatusCode::BAD_REQUEST, "not one message"),
+        }
+    }
     let behaviour = lock(&shared.behaviour).clone();
     lock(&shared.tries).push(Try {
         at: Instant::now(),
         answer: behaviour.clone(),
         version: head.version,
+        encoding,
         headers: head.headers,
-        body: body.to_bytes(),
+        body,
     });
     shared.more.notify_all();
     Ok(match behaviour {
-        Behaviour::Accept => reply(StatusCode::OK, "{}"),
+        Behaviour::Accept => taken(encoding, 0),
         Behaviour::Late(pause) => {
             sleep(pause).await;
-            reply(StatusCode::OK, "{}")
+            taken(encoding, 0)
         }
-        Behaviour::Partial(rejected) => {
-            let partial =
-                json!({ "rejectedLogRecords": rejected.to_string(), "errorMessage": "on purpose" });
-            reply(StatusCode::OK, json!({ "partialSuccess": partial }).to_string())
+        Behaviour::Partial(rejected) => taken(encoding, rejected),
+        Behaviour::Status(..) if encoding == Encoding::Grpc => {
+            let mut reply = reply(StatusCode::OK, encoding, "");
+            reply.headers_mut().insert(grpc::STATUS, HeaderValue::from(UNAVAILABLE));
+            reply
         }
         Behaviour::Status(code, retry_after) => {
             let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut reply = reply(status, json!({ "message": "on purpose" }).to_string());
+            let reason = json!({ "message": "on purpose" }).to_string();
+            let mut reply = reply(status, Encoding::Json, reason);
             if let Some(Ok(after)) = retry_after.as_deref().map(HeaderValue::from_str) {
                 reply.headers_mut().insert(RETRY_AFTER, after);
             }
             reply
         }
-        Behaviour::NoJson => reply(StatusCode::OK, "\u{1}this is no JSON"),
-        Behaviour::CutShort => cut_short(&shared, control),
+        Behaviour::NoJson => reply(StatusCode::OK, encoding, "\u{1}this is no JSON"),
+        Behaviour::CutShort => cut_short(&shared, encoding, control),
         Behaviour::Babble => control.cut(Cut::Babble).await,
     })
 }
 
-/// What a real receiver refuses without reading on.
-fn mistake(request: &Request<Incoming>) -> Option<(StatusCode, &'static str)> {
-    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    if request.uri().path() != PATH {
-        Some((StatusCode::NOT_FOUND, "not the path of logs"))
-    } else if request.method() != Method::POST {
-        Some((StatusCode::METHOD_NOT_ALLOWED, "not a POST"))
-    } else if kind != Some(b"application/json") {
-        Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "not application/json"))
-    } else {
-        None
+/// How a request is written, or what a real receiver says of it without reading on.
+fn encoding(request: &Request<Incoming>) -> Result<Encoding, (StatusCode, &'static str)> {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let (path, of) = match request.uri().path() {
+        PATH => (PATH, &[Encoding::Json, Encoding::Protobuf][..]),
+        GRPC_PATH => (GRPC_PATH, &[Encoding::Grpc][..]),
+        _ => return Err((StatusCode::NOT_FOUND, "not the path of logs")),
+    };
+    if request.method() != Method::POST {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "not a POST"));
     }
+    let known = of.iter().find(|encoding| kind == Some(&encoding.content_type()));
+    let unknown = if path == PATH { "neither JSON nor protobuf" } else { "not gRPC" };
+    known.copied().ok_or((StatusCode::UNSUPPORTED_MEDIA_TYPE, unknown))
 }
 
-fn reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+fn reply(status: StatusCode, encoding: Encoding, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Either::Left(Full::new(body.into())));
     *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply.headers_mut().insert(CONTENT_TYPE, encoding.content_type());
     reply
 }
 
+/// All records are taken but so many.
+fn taken(encoding: Encoding, rejected: u64) -> Reply {
+    let said = "on purpose";
+    let partial = ExportLogsPartialSuccess {
+        rejected_log_records: i64::try_from(rejected).unwrap_or(i64::MAX),
+        error_message: said.to_owned(),
+    };
+    let partial_success = (rejected > 0).then_some(partial);
+    let message = ExportLogsServiceResponse { partial_success }.encode_to_vec();
+    match encoding {
+        Encoding::Json if rejected == 0 => reply(StatusCode::OK, encoding, "{}"),
+        Encoding::Json => {
+            let partial =
+                json!({ "rejectedLogRecords": rejected.to_string(), "errorMessage": said });
+            reply(StatusCode::OK, encoding, json!({ "partialSuccess": partial }).to_string())
+        }
+        Encoding::Protobuf => reply(StatusCode::OK, encoding, message),
+        Encoding::Grpc => {
+            let (mut sender, body) = Channel::new(2);
+            let status = HeaderMap::from_iter([(grpc::STATUS, HeaderValue::from(0))]);
+            let message = Frame::data(Bytes::from(grpc::framed(&message)));
+            for frame in [message, Frame::trailers(status)] {
+                // There is room for both, and the other end is right here.
+                let _ = sender.try_send(frame);
+            }
+            let mut reply = Response::new(Either::Right(body));
+            reply.headers_mut().insert(CONTENT_TYPE, encoding.content_type());
+            reply
+        }
+    }
+}
+
 /// Announces twice as much as it sends.
-fn cut_short(shared: &Shared, control: Control) -> Reply {
+fn cut_short(shared: &Shared, encoding: Encoding, control: Control) -> Reply {
     // More than any head, so that the head alone never looks like the data.
     const DATA: Bytes = Bytes::from_static(&[b'{'; 4096]);
     let (mut sender, body) = Channel::new(1);
@@ -358,7 +441,7 @@ fn cut_short(shared: &Shared, control: Control) -> Reply {
     });
     let mut reply = Response::new(Either::Right(body));
     let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, encoding.content_type());
     headers.insert(CONTENT_LENGTH, HeaderValue::from(2 * DATA.len()));
     reply
 }

@@ -1,4 +1,4 @@
-//! Is a body OTLP in JSON? Two who should know are asked, and one who is strict.
+//! What is in a body, and is it OTLP in JSON? Two who should know are asked, and one who is strict.
 //!
 //! The types of the crate `opentelemetry-proto` and OpenTelemetry's own codec for Python each read it. Both
 //! pass over keys that they do not know, as receivers must; here a key that the types do not give back is an
@@ -10,6 +10,7 @@ use std::process::Command;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use prost::Message as _;
 use serde_json::{Map, Value, json};
 
 use crate::program::run;
@@ -99,8 +100,22 @@ fn word(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The log records of bodies in protobuf, in their order.
+///
+/// # Errors
+/// When a body is not OTLP, has an attribute twice, or an id that is none.
+pub fn decode(bodies: &[impl AsRef<[u8]>]) -> Result<Vec<Log>> {
+    let mut logs = Vec::new();
+    for (number, body) in bodies.iter().enumerate() {
+        let doing = || format!("reading body {number} as OTLP");
+        let request = ExportLogsServiceRequest::decode(body.as_ref()).doing(doing)?;
+        logs.extend(self::logs(request).doing(doing)?);
+    }
+    Ok(logs)
+}
+
 /// The log records of a request.
-pub(super) fn logs(request: ExportLogsServiceRequest) -> Result<Vec<Log>, String> {
+fn logs(request: ExportLogsServiceRequest) -> Result<Vec<Log>, String> {
     let mut logs = Vec::new();
     for resource_logs in request.resource_logs {
         let resource = resource_logs.resource.map(|it| it.attributes).unwrap_or_default();
@@ -258,6 +273,9 @@ mod tests {
             flags: 1,
         };
         assert_eq!(logs, [expected.clone(), expected]);
+        let same: ExportLogsServiceRequest = serde_json::from_value(good()).unwrap();
+        assert_eq!(decode(&[same.encode_to_vec()]).unwrap(), logs[..1]);
+        assert!(decode(&[good().to_string()]).is_err(), "that is not protobuf");
     }
 
     /// What each mistake makes of the body that is in order.
