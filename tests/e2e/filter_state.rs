@@ -18,7 +18,7 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
 }
 
 /// The block of that language in the page on access logs.
-fn documented(language: &str) -> Result<String> {
+pub fn documented(language: &str) -> Result<String> {
     let page = std::fs::read_to_string(workspace().join("docs/access-log.md"));
     let page = page.map_err(|error| Error::new("reading the page on access logs", error))?;
     let block =
