@@ -29,6 +29,8 @@ mod metrics;
 mod one_hop;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
+#[path = "e2e/sinks.rs"]
+mod sinks;
 #[path = "e2e/storm.rs"]
 mod storm;
 #[path = "e2e/zoo.rs"]
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
     zoo::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
+    sinks::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
     prometheus::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
