@@ -29,6 +29,8 @@ mod metrics;
 mod one_hop;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
+#[path = "e2e/reconfiguration.rs"]
+mod reconfiguration;
 #[path = "e2e/sinks.rs"]
 mod sinks;
 #[path = "e2e/storm.rs"]
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
     prometheus::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
+    reconfiguration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
     storm::add(&rig, &mut trials);
