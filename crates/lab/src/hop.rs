@@ -189,6 +189,14 @@ impl Hop {
         }
     }
 
+    /// All records, when so many streams have ended.
+    ///
+    /// # Errors
+    /// When that many do not end in time.
+    pub fn records_of(&self, streams: usize) -> Result<Vec<Value>> {
+        streams::ended(&self.proxy, streams, |_| true)
+    }
+
     /// The record of a request that has no id, of which the access log says `says`.
     ///
     /// # Errors
