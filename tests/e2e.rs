@@ -33,6 +33,10 @@ mod otlp;
 mod persons;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
+#[path = "e2e/reconfiguration.rs"]
+mod reconfiguration;
+#[path = "e2e/sinks.rs"]
+mod sinks;
 #[path = "e2e/storm.rs"]
 mod storm;
 #[path = "e2e/zoo.rs"]
@@ -75,12 +79,14 @@ fn main() -> ExitCode {
     zoo::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
+    sinks::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
     prometheus::add(&rig, &mut trials);
     otlp::add(&rig, &mut trials);
     persons::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
+    reconfiguration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
     storm::add(&rig, &mut trials);
