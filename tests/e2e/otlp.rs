@@ -15,6 +15,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::filter_state::documented;
+use crate::storm::resident;
 use crate::{Rig, test};
 
 #[rustfmt::skip]
@@ -389,19 +390,23 @@ fn killed(rig: &Rig) -> Result<()> {
     load(200)?;
     exporting.collector.die();
     load(1_000)?;
+    let warm = resident(&exporting.hop)?;
+    load(2_000)?;
+    let grown = resident(&exporting.hop)?;
+    expect(grown * 4 < warm * 5, format!("{warm} kB grew to {grown} kB"))?;
     // Two workers hold as much as they may; all the rest is counted, and so far nothing has failed.
     let [sent, failed, dropped] = exporting.counts()?;
     expect(failed == 0, format!("{failed} failed"))?;
-    let held = 1_200 - sent - dropped;
+    let held = 3_200 - sent - dropped;
     expect(held <= 2 * QUEUE, format!("{sent} sent, {dropped} dropped: {held} are held"))?;
-    expect(dropped >= 1_000 - 2 * QUEUE, format!("{dropped} dropped"))?;
+    expect(dropped >= 3_000 - 2 * QUEUE, format!("{dropped} dropped"))?;
     exporting.collector.revive()?;
     let all =
-        || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 1_200);
+        || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 3_200);
     wait_until(PATIENCE, "what was held to be sent", all)?;
     load(100)?;
     let all =
-        || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 1_300);
+        || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 3_300);
     wait_until(PATIENCE, "all to be sent", all)?;
     let [sent, failed, now_dropped] = exporting.counts()?;
     expect(failed == 0, format!("{failed} failed"))?;
