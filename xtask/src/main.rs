@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands.
 
 mod bench;
+mod bench_start;
 mod demo;
 mod demo_mesh;
 mod docs;
@@ -27,7 +28,8 @@ cargo xtask record [WORLD]          write down the records that the end-to-end t
                                     worlds or one: one-hop, mesh, zoo
 cargo xtask docs                    write docs/causes.md, the table of docs/configuration.md and
                                     schema/configuration.v1.json from the tables
-cargo xtask bench inspect           measure how fast the command line reads a log, beside jq";
+cargo xtask bench inspect           measure how fast the command line reads a log, beside jq
+cargo xtask bench start             measure what the module costs a proxy that starts, by its workers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
         ["docs"] => docs::write().map(|()| true),
         ["bench", "inspect"] => bench::inspect(),
+        ["bench", "start"] => bench_start::run().map(|()| true),
         ["record"] => record(records::WORLDS),
         ["record", world @ ("one-hop" | "mesh" | "zoo")] => record(&[world]),
         ["help" | "--help" | "-h"] => {
