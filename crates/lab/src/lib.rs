@@ -9,6 +9,7 @@ pub mod certs;
 pub mod client;
 pub mod config;
 pub mod envoy;
+pub mod envoyfilter;
 pub mod grpc;
 pub mod hop;
 pub mod http2;
