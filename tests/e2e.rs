@@ -25,6 +25,8 @@ mod header;
 mod mesh;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/mount.rs"]
+mod mount;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
 #[path = "e2e/zoo.rs"]
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
     zoo::add(&rig, &mut trials);
+    mount::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);

@@ -18,6 +18,7 @@ mod link;
 pub mod mesh;
 pub mod mock;
 pub mod module;
+pub mod mount;
 pub mod peers;
 mod process;
 pub mod proxy;
