@@ -13,6 +13,8 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/delivery.rs"]
+mod delivery;
 #[path = "e2e/examples.rs"]
 mod examples;
 #[path = "e2e/filter_state.rs"]
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
     mesh::add(&rig, &mut trials);
     zoo::add(&rig, &mut trials);
     mount::add(&rig, &mut trials);
+    delivery::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);

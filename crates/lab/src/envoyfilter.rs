@@ -42,25 +42,26 @@ impl Patches {
     /// # Errors
     /// When the file cannot be read, or uses what is not known here.
     pub fn shipped(module: &Module) -> Result<Self> {
-        Self::with_code(&json!({ "local": { "filename": module.path } }))
-    }
-
-    /// The shipped patches, with this source of the module's code in place of the shipped one.
-    ///
-    /// # Errors
-    /// As [`Patches::shipped`].
-    pub fn with_code(code: &Value) -> Result<Self> {
         let doing = || format!("reading {}", path().display());
         let resources: Vec<Resource> =
             serde_saphyr::from_multiple(&fs::read_to_string(path()).doing(doing)?).doing(doing)?;
         let patches = resources.into_iter().flat_map(|resource| resource.spec.config_patches);
-        let mut patches: Vec<ConfigPatch> = patches.collect();
-        for patch in &mut patches {
-            if replace_code(&mut patch.patch.value, code) != 1 {
-                return Err(Error::new(doing(), "a patch does not mount the module once"));
-            }
+        let mut patches = Self(patches.collect());
+        patches.set("/vm_config/code/local/filename", &json!(module.path))?;
+        Ok(patches)
+    }
+
+    /// Sets a member that the mount of the module has in every patch, such as `/configuration/value`.
+    ///
+    /// # Errors
+    /// When there is a patch that does not mount the module, or whose mount does not have the member.
+    pub fn set(&mut self, pointer: &str, value: &Value) -> Result<()> {
+        for patch in &mut self.0 {
+            let member = mount(&mut patch.patch.value).and_then(|own| own.pointer_mut(pointer));
+            let missing = || Error::new(path().display().to_string(), format!("no {pointer}"));
+            *member.ok_or_else(missing)? = value.clone();
         }
-        Ok(Self(patches))
+        Ok(())
     }
 
     /// The listener with every patch that is meant for it.
@@ -68,25 +69,17 @@ impl Patches {
     /// # Errors
     /// When two messages that should merge are of different types.
     pub fn apply(&self, context: Context, mut listener: Value) -> Result<Value> {
-        let meant = |to: ApplyTo| {
-            let all = self.0.iter().filter(move |patch| patch.apply_to == to);
-            all.filter(move |patch| patch.place.context.is(context))
-        };
-        for patch in meant(ApplyTo::Listener)
-            .filter(|patch| patch.is_for_listener(&listener))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            merge(&mut listener, patch.patch.value)?;
+        let meant = self.0.iter().filter(|patch| patch.is_for_listener(context, &listener));
+        let (own, filters): (Vec<_>, Vec<_>) =
+            meant.partition(|patch| patch.apply_to == ApplyTo::Listener);
+        for patch in own {
+            merge(&mut listener, patch.patch.value.clone())?;
         }
-        let patches: Vec<_> = meant(ApplyTo::NetworkFilter)
-            .filter(|patch| patch.is_for_listener(&listener))
-            .collect();
         for chain in filter_chains(&mut listener) {
             let name = chain.get("name").cloned();
-            let filters = chain.get_mut("filters").and_then(Value::as_array_mut);
-            for filter in filters.into_iter().flatten() {
-                for patch in &patches {
+            let own = chain.get_mut("filters").and_then(Value::as_array_mut);
+            for filter in own.into_iter().flatten() {
+                for patch in &filters {
                     if patch.is_for_filter(name.as_ref(), filter) {
                         merge(filter, patch.patch.value.clone())?;
                     }
@@ -193,8 +186,9 @@ impl Contexts {
 }
 
 impl ConfigPatch {
-    fn is_for_listener(&self, listener: &Value) -> bool {
-        is_wanted(self.place.listener.name.as_ref(), listener.get("name"))
+    fn is_for_listener(&self, context: Context, listener: &Value) -> bool {
+        self.place.context.is(context)
+            && is_wanted(self.place.listener.name.as_ref(), listener.get("name"))
     }
 
     fn is_for_filter(&self, chain: Option<&Value>, filter: &Value) -> bool {
@@ -244,19 +238,15 @@ fn merge(into: &mut Value, patch: Value) -> Result<()> {
     Ok(())
 }
 
-/// Replaces the code of every module in it; how many there are.
-fn replace_code(value: &mut Value, code: &Value) -> usize {
+/// The first configuration of a module that is in it.
+fn mount(value: &mut Value) -> Option<&mut Value> {
+    if value.get("vm_config").is_some() {
+        return Some(value);
+    }
     match value {
-        Value::Object(members) => {
-            let own = members.get_mut("vm_config").and_then(|config| config.get_mut("code"));
-            if let Some(own) = own {
-                *own = code.clone();
-                return 1;
-            }
-            members.values_mut().map(|value| replace_code(value, code)).sum()
-        }
-        Value::Array(list) => list.iter_mut().map(|value| replace_code(value, code)).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Object(members) => members.values_mut().find_map(mount),
+        Value::Array(list) => list.iter_mut().find_map(mount),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

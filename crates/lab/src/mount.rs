@@ -115,6 +115,14 @@ impl Mounted {
     /// # Errors
     /// When it cannot be provoked, or there are fewer records in time.
     pub fn watch(&self, scenario: &Scenario) -> Result<Outcome> {
+        self.watch_often(scenario, 1)
+    }
+
+    /// The same, for a scenario that is played so many times.
+    ///
+    /// # Errors
+    /// As [`Mounted::watch`].
+    pub fn watch_often(&self, scenario: &Scenario, times: usize) -> Result<Outcome> {
         let mut turns = lock(&self.turns);
         *turns += 1;
         let before = self.proxy.log().all().len();
@@ -122,10 +130,11 @@ impl Mounted {
         let records = |lines: &[String]| -> Result<Vec<Value>> {
             lines.iter().filter_map(|line| lines::record(line).transpose()).collect()
         };
-        let scene = scenario.play(self)?;
-        let enough = || records(&since()).is_ok_and(|own| own.len() >= scenario.causes.len());
+        let scenes = (0..times).map(|_| scenario.play(self)).collect::<Result<Vec<_>>>()?;
+        let expected = scenario.causes.len() * times;
+        let enough = || records(&since()).is_ok_and(|own| own.len() >= expected);
         wait_until(PATIENCE, &format!("the records of {}", scenario.name), enough)?;
-        drop(scene);
+        drop(scenes);
         // One worker does one thing after another: when it has told of a request that comes now, it has nothing
         // left to tell of what was before.
         let last = json!(format!("last-{turns}"));

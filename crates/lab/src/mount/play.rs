@@ -48,6 +48,14 @@ impl Scenario {
         [self.name.to_owned()].into_iter().chain(older)
     }
 
+    /// Lets it happen, whatever the module makes of it.
+    ///
+    /// # Errors
+    /// When a caller does not get what it should.
+    pub fn happen(&self, mounted: &Mounted) -> Result<()> {
+        self.play(mounted).map(drop)
+    }
+
     /// Plays it.
     pub(super) fn play(&self, mounted: &Mounted) -> Result<Scene> {
         (self.play)(&Play { name: self.name, mounted })
