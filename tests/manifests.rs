@@ -203,3 +203,35 @@ fn the_mounts_of_the_envoyfilter_differ_in_nothing() {
     assert!(problems.is_empty(), "{problems:?}");
     assert!(settings == Settings::default(), "what it calls the default is not");
 }
+
+/// The page's Pod template gives a sidecar what the EnvoyFilter asks of it.
+#[test]
+fn the_pod_template_in_the_page_has_what_the_envoyfilter_needs() {
+    let page = fs::read_to_string(workspace().join("docs/access-logger.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let template = blocks.into_iter().find(|block| block.starts_with("metadata:")).unwrap();
+    let template: Value = serde_saphyr::from_str(template).unwrap();
+    let metadata = &template["metadata"];
+    for selector in in_the_envoyfilter("workloadSelector") {
+        assert_eq!(selector["labels"], metadata["labels"]);
+    }
+    let annotation = |name: &str| -> Value {
+        let own = metadata["annotations"][format!("sidecar.istio.io/{name}")].as_str();
+        serde_json::from_str(own.unwrap()).unwrap()
+    };
+    let mount = annotation("userVolumeMount")["failgate"]["mountPath"].take();
+    for filename in in_the_envoyfilter("filename") {
+        assert_eq!(filename, format!("{}/failgate.wasm", mount.as_str().unwrap()));
+    }
+    let configmap = annotation("userVolume")["failgate"]["configMap"]["name"].take();
+    let name = configmap.as_str().unwrap();
+    let shipped = fs::read_to_string(envoyfilter::path()).unwrap();
+    let made =
+        format!("kubectl create configmap {name} --from-file=failgate.wasm=target/failgate.wasm");
+    assert!(page.contains(&made) && shipped.contains(&made), "{made}");
+    let labels = in_the_envoyfilter("metadata");
+    let labels: Vec<_> =
+        labels.iter().map(|own| own["labels"]["failgate"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["requests", "connections"]);
+    assert!(page.contains("kubectl apply -f envoyfilter.yaml -l failgate=connections"));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use failgate_lab::client::Leave;
 use failgate_lab::envoyfilter::Patches;
-use failgate_lab::mount::{FAILURES, Mounted, SUCCESSES};
+use failgate_lab::mount::{Extras, FAILURES, Mounted, SUCCESSES};
 use failgate_lab::peers::{RawServer, Refused};
 use failgate_lab::{Error, Result, workspace};
 use libtest_mimic::Trial;
@@ -20,6 +20,7 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     trials.push(test(rig, "a_module_that_is_loaded_over_http_works_like_one_in_a_file", over_http));
     trials.push(test(rig, "a_module_that_cannot_be_loaded_over_http_stops_no_traffic", not_over_http));
     trials.push(test(rig, "the_settings_of_the_shipped_mount_reach_the_module", settings));
+    trials.push(test(rig, "all_mounts_of_a_thread_share_one_vm", one_vm));
     trials.push(test(rig, "a_module_whose_file_is_missing_is_refused_with_all_its_listeners", no_file));
 }
 
@@ -60,11 +61,15 @@ fn over_http_with(rig: &Rig, hash: &str) -> Result<Patches> {
     Ok(patches)
 }
 
+fn extras(modules: Option<u16>) -> Extras {
+    Extras { modules, ..Extras::default() }
+}
+
 fn over_http(rig: &Rig) -> Result<()> {
     let (bytes, hash) = module(rig)?;
     let server = server("200 OK", &bytes)?;
     let patches = over_http_with(rig, &hash)?;
-    let mounted = Mounted::start(&rig.envoy, &patches, Some(server.port()))?;
+    let mounted = Mounted::start(&rig.envoy, &patches, &extras(Some(server.port())))?;
     for scenario in FAILURES.iter().chain(SUCCESSES) {
         mounted.watch(scenario)?.check(scenario)?;
     }
@@ -86,7 +91,7 @@ fn not_over_http(rig: &Rig) -> Result<()> {
         ("it is another", &other, Some(with.port())),
         ("there is no such cluster", &sound, None),
     ] {
-        let mounted = Mounted::start(&rig.envoy, patches, modules)
+        let mounted = Mounted::start(&rig.envoy, patches, &extras(modules))
             .map_err(|error| Error::new(what, error))?;
         for scenario in SUCCESSES {
             scenario.happen(&mounted).map_err(|error| Error::new(what, error))?;
@@ -102,7 +107,7 @@ fn not_over_http(rig: &Rig) -> Result<()> {
 fn no_file(rig: &Rig) -> Result<()> {
     let mut patches = Patches::shipped(&rig.module)?;
     patches.set("/vm_config/code/local/filename", &json!("/nowhere/failgate.wasm"))?;
-    match Mounted::start(&rig.envoy, &patches, None) {
+    match Mounted::start(&rig.envoy, &patches, &Extras::default()) {
         Err(error) if error.to_string().contains("Invalid path: /nowhere/failgate.wasm") => Ok(()),
         Err(error) => Err(error),
         Ok(_) => Err(Error::new(PAGE, "it says that Envoy refuses this")),
@@ -112,7 +117,7 @@ fn no_file(rig: &Rig) -> Result<()> {
 fn settings(rig: &Rig) -> Result<()> {
     let mut patches = Patches::shipped(&rig.module)?;
     patches.set("/configuration/value", &json!(r#"{"ignore":["connection_refused"]}"#))?;
-    let mounted = Mounted::start(&rig.envoy, &patches, None)?;
+    let mounted = Mounted::start(&rig.envoy, &patches, &Extras::default())?;
     let named = |name| FAILURES.iter().filter(move |it| it.causes.first() == Some(&name));
     for scenario in named("connection_refused") {
         scenario.happen(&mounted)?;
@@ -123,5 +128,14 @@ fn settings(rig: &Rig) -> Result<()> {
     match mounted.proxy.records()?.iter().find(|it| it["cause"] == "connection_refused") {
         None => Ok(()),
         Some(record) => Err(Error::new("a cause that is to be ignored", record)),
+    }
+}
+
+/// Envoy has a VM a worker, one for its main thread, and the one that those are made from.
+fn one_vm(rig: &Rig) -> Result<()> {
+    let mounted = Mounted::start(&rig.envoy, &Patches::shipped(&rig.module)?, &Extras::default())?;
+    match mounted.proxy.stat("wasm.envoy.wasm.runtime.v8.active")? {
+        3 => Ok(()),
+        other => Err(Error::new("counting the VMs of one worker", other)),
     }
 }

@@ -4,12 +4,13 @@
 use std::fs;
 use std::sync::{Arc, OnceLock};
 
+use failgate_lab::config::{plugin, wasm_filter};
 use failgate_lab::envoyfilter::Patches;
-use failgate_lab::mount::{FAILURES, Mounted, SUCCESSES, Scenario};
+use failgate_lab::mount::{Extras, FAILURES, Mounted, SUCCESSES, Scenario};
 use failgate_lab::{Error, Result, records};
 use libtest_mimic::{Failed, Trial};
 
-use crate::{Rig, one_hop};
+use crate::{Rig, one_hop, test};
 
 /// So often each kind of success happens.
 const SUCCESSES_OF_EACH_KIND: usize = 20;
@@ -24,6 +25,7 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     trials.push(Trial::test("a_success_never_enters_the_vm_of_the_shipped_mount", move || {
         successes(shared.mounted()?).map_err(Failed::from)
     }));
+    trials.push(test(rig, "beside_a_wasmplugin_the_second_half_of_the_mount_is_enough", beside));
     trials.push(Trial::test("every_record_of_the_mount_on_file_belongs_to_a_scenario", || {
         no_strays().map_err(Failed::from)
     }));
@@ -38,7 +40,7 @@ struct Shared {
 impl Shared {
     fn mounted(&self) -> Result<&Mounted> {
         let Rig { envoy, module } = &*self.rig;
-        let start = || Mounted::start(envoy, &Patches::shipped(module)?, None);
+        let start = || Mounted::start(envoy, &Patches::shipped(module)?, &Extras::default());
         self.mounted.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 }
@@ -60,6 +62,22 @@ fn successes(mounted: &Mounted) -> Result<()> {
         }
     }
     mounted.mock.check()
+}
+
+/// The page says that nothing is recorded twice then, and nothing is missed.
+fn beside(rig: &Rig) -> Result<()> {
+    let patches = Patches::selected(&rig.module, "connections")?;
+    let filter = Some(wasm_filter(&plugin(&rig.module.path, "")));
+    let mounted = Mounted::start(&rig.envoy, &patches, &Extras { filter, ..Extras::default() })?;
+    for scenario in FAILURES {
+        let found = mounted.watch(scenario)?.records;
+        let causes: Vec<&str> =
+            found.iter().filter_map(|record| record["cause"].as_str()).collect();
+        if causes != scenario.causes {
+            return Err(Error::new(scenario.name, format!("{found:#?}")));
+        }
+    }
+    Ok(())
 }
 
 fn no_strays() -> Result<()> {

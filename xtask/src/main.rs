@@ -14,7 +14,7 @@ use failgate_lab::hop::{Hop, Mount};
 use failgate_lab::mesh::cases::CASES;
 use failgate_lab::mesh::{Mesh, Options, Sides};
 use failgate_lab::module::Module;
-use failgate_lab::mount::{self, Mounted};
+use failgate_lab::mount::{self, Extras, Mounted};
 use failgate_lab::records;
 use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::zoo::{self, Zoo};
@@ -113,7 +113,7 @@ fn record_mesh(envoy: &Envoy, module: &Module) -> Result<()> {
 }
 
 fn record_mount(envoy: &Envoy, module: &Module) -> Result<bool> {
-    let mounted = Mounted::start(envoy, &Patches::shipped(module)?, None)?;
+    let mounted = Mounted::start(envoy, &Patches::shipped(module)?, &Extras::default())?;
     let mut all_hold = true;
     for scenario in mount::FAILURES {
         progress(scenario.name);

@@ -42,10 +42,20 @@ impl Patches {
     /// # Errors
     /// When the file cannot be read, or uses what is not known here.
     pub fn shipped(module: &Module) -> Result<Self> {
+        Self::selected(module, "")
+    }
+
+    /// The patches of the resources whose label `failgate` begins so, with the module where it is here.
+    ///
+    /// # Errors
+    /// As [`Patches::shipped`].
+    pub fn selected(module: &Module, label: &str) -> Result<Self> {
         let doing = || format!("reading {}", path().display());
         let resources: Vec<Resource> =
             serde_saphyr::from_multiple(&fs::read_to_string(path()).doing(doing)?).doing(doing)?;
-        let patches = resources.into_iter().flat_map(|resource| resource.spec.config_patches);
+        let resources =
+            resources.into_iter().filter(|own| own.metadata.labels.failgate.starts_with(label));
+        let patches = resources.flat_map(|resource| resource.spec.config_patches);
         let mut patches = Self(patches.collect());
         patches.set("/vm_config/code/local/filename", &json!(module.path))?;
         Ok(patches)
@@ -93,7 +103,18 @@ impl Patches {
 /// An EnvoyFilter.
 #[derive(Deserialize)]
 struct Resource {
+    metadata: Metadata,
     spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    labels: Labels,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    failgate: String,
 }
 
 #[derive(Deserialize)]

@@ -49,6 +49,15 @@ pub struct Mounted {
     turns: Mutex<usize>,
 }
 
+/// What a sidecar may have more than the usual.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// The port of a web server that is a service of the mesh.
+    pub modules: Option<u16>,
+    /// An HTTP filter, where Istio puts a WasmPlugin.
+    pub filter: Option<Value>,
+}
+
 /// What came of something, as far as the module is concerned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -59,12 +68,11 @@ pub struct Outcome {
 }
 
 impl Mounted {
-    /// Starts the servers, the sidecar with these patches, and its caller. `modules` is the port of a server that
-    /// has the module, where the patches load it from one.
+    /// Starts the servers, the sidecar with these patches, and its caller.
     ///
     /// # Errors
     /// When one of them does not start.
-    pub fn start(envoy: &Envoy, patches: &Patches, modules: Option<u16>) -> Result<Self> {
+    pub fn start(envoy: &Envoy, patches: &Patches, extras: &Extras) -> Result<Self> {
         let mock = Mock::start()?;
         let refused = Refused::open()?;
         let silent = RawServer::silent()?;
@@ -77,13 +85,13 @@ impl Mounted {
             refused: refused.port(),
             silent: silent.port(),
             websocket: websocket.port(),
-            modules,
         };
         let authority = Authority::new(TRUST_DOMAIN)?;
         let own = Identity::new(&authority, "sidecar")?;
         let options =
             Options { component_log_level: Some("wasm:trace".to_owned()), ..Options::default() };
-        let proxy = Proxy::start(envoy, &sidecar::bootstrap(&ports, &own, patches)?, &options)?;
+        let proxy =
+            Proxy::start(envoy, &sidecar::bootstrap(&ports, &own, patches, extras)?, &options)?;
         let inbound = proxy.port("virtualInbound")?;
         let peer = authority.spiffe_id("default", "sidecar");
         let caller = sidecar::caller(&Identity::new(&authority, "caller")?, &peer, inbound);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::Extras;
 use crate::Result;
 use crate::config::{
     self, cluster, extension, filter_chain, http_by_host, http2, limits, listener, tcp_proxy,
@@ -44,7 +45,6 @@ pub(super) struct Ports {
     pub(super) refused: u16,
     pub(super) silent: u16,
     pub(super) websocket: u16,
-    pub(super) modules: Option<u16>,
 }
 
 /// What a caller says first: the address that it meant, as `HOST:PORT`.
@@ -60,16 +60,22 @@ pub(super) fn tcp_address(name: &str) -> String {
 }
 
 /// The sidecar with these patches.
-pub(super) fn bootstrap(ports: &Ports, own: &Identity, patches: &Patches) -> Result<Value> {
+pub(super) fn bootstrap(
+    ports: &Ports,
+    own: &Identity,
+    patches: &Patches,
+    extras: &Extras,
+) -> Result<Value> {
+    let filter = extras.filter.as_ref();
     let mut listeners = Vec::new();
-    let inbound = [virtual_inbound(own)].map(|it| (Context::SidecarInbound, it));
-    let outbound = [virtual_outbound(), http_outbound()].into_iter().chain(tcp_outbound());
+    let inbound = [virtual_inbound(own, filter)].map(|it| (Context::SidecarInbound, it));
+    let outbound = [virtual_outbound(), http_outbound(filter)].into_iter().chain(tcp_outbound());
     let outbound = outbound.map(|it| (Context::SidecarOutbound, it));
-    let gateway = [(Context::Gateway, gateway())];
+    let gateway = [(Context::Gateway, gateway(filter))];
     for (context, listener) in inbound.into_iter().chain(outbound).chain(gateway) {
         listeners.push(streams::watched(patches.apply(context, listener)?));
     }
-    Ok(config::bootstrap("sidecar", &listeners, &clusters(ports)))
+    Ok(config::bootstrap("sidecar", &listeners, &clusters(ports, extras.modules)))
 }
 
 fn outbound(port: u16, name: &str) -> String {
@@ -123,7 +129,7 @@ fn handed_over(name: &str, host: &str, port: u16, filters: Value) -> Value {
     with(listener(name, "OUTBOUND", json!({})), members)
 }
 
-fn http_outbound() -> Value {
+fn http_outbound(filter: Option<&Value>) -> Value {
     let services = ["mock-server", "grpc", "refused", "websocket"].map(|name| {
         let host = format!("{name}.default.svc.cluster.local");
         let route = everything_to("default", &outbound(8080, name));
@@ -132,7 +138,12 @@ fn http_outbound() -> Value {
     let block = json!({ "name": "block_all", "match": { "prefix": "/" }, "direct_response": { "status": 502 } });
     let block = virtual_host("block_all", &["*"], &[block]);
     let hosts: Vec<_> = services.into_iter().chain([block]).collect();
-    handed_over("0.0.0.0_8080", "0.0.0.0", 8080, filter_chain(http_by_host(&hosts, &[])))
+    handed_over(
+        "0.0.0.0_8080",
+        "0.0.0.0",
+        8080,
+        filter_chain(http_by_host(&hosts, filter.map_or(&[], std::slice::from_ref))),
+    )
 }
 
 fn everything_to(name: &str, cluster: &str) -> Value {
@@ -153,11 +164,12 @@ fn tcp_outbound() -> impl Iterator<Item = Value> {
 }
 
 /// The listener that takes every connection to the workload: a filter chain a port.
-fn virtual_inbound(own: &Identity) -> Value {
+fn virtual_inbound(own: &Identity, filter: Option<&Value>) -> Value {
     let http = |port: u16| {
         let route = everything_to("default", &format!("inbound|{port}||"));
         let host = virtual_host(&format!("inbound|http|{port}"), &["*"], &[route]);
-        filter_chain(http_by_host(&[host], &[deny("http")]))
+        let filters: Vec<_> = [deny("http")].into_iter().chain(filter.cloned()).collect();
+        filter_chain(http_by_host(&[host], &filters))
     };
     let mut strict = chain("0.0.0.0_8080", Some(8080), http(8080));
     if let Some(accepts) = strict.get_mut("filter_chain_match") {
@@ -195,16 +207,16 @@ fn deny(layer: &str) -> Value {
     )
 }
 
-fn gateway() -> Value {
+fn gateway(filter: Option<&Value>) -> Value {
     let host = virtual_host(
         "shop.example:80",
         &["shop.example"],
         &[everything_to("", &outbound(8080, "mock-server"))],
     );
-    listener(GATEWAY, "OUTBOUND", http_by_host(&[host], &[]))
+    listener(GATEWAY, "OUTBOUND", http_by_host(&[host], filter.map_or(&[], std::slice::from_ref)))
 }
 
-fn clusters(ports: &Ports) -> Vec<Value> {
+fn clusters(ports: &Ports, modules: Option<u16>) -> Vec<Value> {
     let original = |name: &str| {
         json!({
             "name": name,
@@ -232,7 +244,7 @@ fn clusters(ports: &Ports) -> Vec<Value> {
         ),
         cluster(&outbound(TCP_PORT, "tcp-brief"), &[ports.silent]),
     ];
-    clusters.extend(ports.modules.map(|port| cluster(&outbound(80, "modules"), &[port])));
+    clusters.extend(modules.map(|port| cluster(&outbound(80, "modules"), &[port])));
     clusters
 }
 
