@@ -1,5 +1,6 @@
 //! The arguments, as help, completions and the manual page show them too.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -119,7 +120,7 @@ with what kubectl, stern, Docker or CRI put before them. Lines without a time pa
 A line that cannot be read is counted and reported on stderr.";
 
 /// What to read, and how to show it.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct Inspect {
     /// Files to read, gzip or plain; `-` or none is standard input
@@ -146,6 +147,9 @@ pub struct Inspect {
     /// Exit with 1 when failures were found
     #[arg(long)]
     pub exit_code: bool,
+    /// Judge with so many threads; as many as there are cores when it is not given
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
     /// When to use colours; NO_COLOR switches them off too
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
