@@ -208,7 +208,8 @@ impl Window {
     }
 
     fn remember(&mut self, number: u64, identity: Identity) {
-        let seen = self.seen.entry(identity.id).or_default();
+        // Hardly any id has more than one, and there are many of them.
+        let seen = self.seen.entry(identity.id).or_insert_with(|| Vec::with_capacity(1));
         if seen.len() == OF_ONE_ID {
             seen.remove(0);
         }
