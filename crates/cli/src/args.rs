@@ -116,8 +116,12 @@ Examples:
   failgate inspect --format json access.log | jq .cause
 
 Lines may be failgate's records, or access logs in Istio's or Envoy's text format or in JSON, mixed,
-with what kubectl, stern, Docker or CRI put before them. Lines without a time pass --since.
-A line that cannot be read is counted and reported on stderr.";
+with what kubectl, stern, Docker or CRI put before them, and lines that those cut into pieces are put
+together. Lines without a time pass --since. A line that cannot be read is counted and reported on
+stderr.
+
+Where the filter and the access log both tell of a failure, it counts once, and the record stands: by
+its request id, its time and whatever else both say, with at most 10,000 other failures in between.";
 
 /// What to read, and how to show it.
 #[derive(Clone, Debug, Default, Args)]

@@ -67,6 +67,7 @@ fn what_a_line_does_not_say_does_not_tell_it_from_its_record() {
         json!({ "direction": null, "upstream_cluster": null }),
         json!({ "duration_ms": null, "response_code_details": null }),
         json!({ "time": "2026-01-31T23:59:59Z" }),
+        json!({ "time": "2026-01-31T23:59:59.122Z" }),
         json!({ "time": "2026-02-01T00:59:59.123+01:00" }),
         json!({ "pod": "client-1", "proxy": "client-1" }),
         json!({ "proxy": "client.default" }),
@@ -82,7 +83,7 @@ fn two_streams_of_one_request_are_two_failures() {
         json!({ "proxy": "client.default", "upstream_host": "10.0.0.1:80", "pod": "client-1" });
     for other in [
         json!({ "request_id": "other" }),
-        json!({ "time": "2026-01-31T23:59:59.124Z" }),
+        json!({ "time": "2026-01-31T23:59:59.125Z" }),
         json!({ "time": "2026-01-31T23:59:58Z" }),
         json!({ "direction": "inbound" }),
         json!({ "upstream_cluster": "inbound|80||" }),
@@ -138,6 +139,15 @@ fn a_line_is_overdue_after_a_while_and_a_record_at_once() {
         assert!(Instant::now() < deadline, "it never comes");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn the_help_says_how_far_apart_the_two_may_be() {
+    use clap::CommandFactory as _;
+    let mut arguments = crate::args::Arguments::command();
+    let help = arguments.find_subcommand_mut("inspect").unwrap().render_long_help().to_string();
+    let apart = crate::screen::count(REMEMBERED as u64);
+    assert!(help.contains(&format!("at most {apart} other failures")), "{help}");
 }
 
 #[test]
