@@ -68,8 +68,8 @@ Examples:
   failgate format --for telemetry --encoding text
   failgate format --for envoy
 
-Without these facts a line still gets a verdict, a less exact one: Istio's own format has neither the
-number of attempts nor that of endpoints.";
+Without these facts a line still gets a verdict, a less exact one: Istio's own format has neither
+the number of attempts nor that of endpoints.";
 
 /// Whose access-log format to print.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -110,18 +110,19 @@ pub enum Encoding {
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   kubectl logs deploy/reviews -c istio-proxy | failgate inspect
-  kubectl logs -l app=reviews -c istio-proxy --prefix -f | failgate inspect --cause connection_refused
+  kubectl logs -l app=reviews -c istio-proxy --prefix -f | failgate inspect --gate connect
   failgate inspect --format summary --since 2h access.log access.log.1.gz
   failgate inspect --join client.log server.log
   failgate inspect --format json access.log | jq .cause
 
-Lines may be failgate's records, or access logs in Istio's or Envoy's text format or in JSON, mixed,
-with what kubectl, stern, Docker or CRI put before them, and lines that those cut into pieces are put
-together. Lines without a time pass --since. A line that cannot be read is counted and reported on
-stderr.
+Lines may be failgate's records, or access logs in Istio's or Envoy's text format or in JSON,
+mixed, with what kubectl, stern, Docker or CRI put before them; lines that a runtime cut into
+pieces are put together. Lines without a time pass --since. A line that cannot be read is
+counted and reported on stderr.
 
-Where the filter and the access log both tell of a failure, it counts once, and the record stands: by
-its request id, its time and whatever else both say, with at most 10,000 other failures in between.";
+Where the filter and the access log both tell of a failure, it counts once, and the record
+stands. They are known by the request id, the time and whatever else both say, with at most
+10,000 other failures in between.";
 
 /// What to read, and how to show it.
 #[derive(Clone, Debug, Default, Args)]
@@ -151,7 +152,7 @@ pub struct Inspect {
     /// Exit with 1 when failures were found
     #[arg(long)]
     pub exit_code: bool,
-    /// Judge with so many threads; as many as there are cores when it is not given
+    /// Judge with so many threads, which changes nothing but the time; one for each core when it is not given
     #[arg(long, short, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
     /// When to use colours; NO_COLOR switches them off too
@@ -201,16 +202,28 @@ pub struct Check {
     pub files: Vec<PathBuf>,
 }
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  failgate completions bash > ~/.local/share/bash-completion/completions/failgate
+  failgate completions zsh > ~/.zfunc/_failgate";
+
 /// Whose completions to print.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 pub struct Completions {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
+const MANUAL_EXAMPLES: &str = "\
+Examples:
+  failgate man > failgate.1
+  failgate man inspect > failgate-inspect.1";
+
 /// Which manual page to print.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = MANUAL_EXAMPLES)]
 pub struct Manual {
     /// One of the commands; none is the page of failgate itself
     #[arg(value_name = "COMMAND")]
@@ -266,9 +279,16 @@ mod tests {
     fn every_example_is_a_command() {
         let readme = include_str!("../../../README.md");
         let mut seen = 0;
-        for line in [readme, CHECK_EXAMPLES, EXPLAIN_EXAMPLES, FORMAT_EXAMPLES, INSPECT_EXAMPLES]
-            .join("\n")
-            .lines()
+        let command = Arguments::command();
+        let helps = command.get_subcommands().map(|command| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  "), "{}", command.get_name());
+            // Wider lines are wrapped in the middle of a command.
+            assert!(help.lines().all(|line| line.len() <= 98), "{help}");
+            help
+        });
+        for line in
+            [readme.to_owned()].into_iter().chain(helps).collect::<Vec<_>>().join("\n").lines()
         {
             let command = line.split('|').map(str::trim).find(|part| part.starts_with("failgate "));
             let Some(command) = command.filter(|_| !line.starts_with('|')) else { continue };
