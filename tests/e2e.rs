@@ -27,6 +27,10 @@ mod mesh;
 mod metrics;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
+#[path = "e2e/prometheus.rs"]
+mod prometheus;
+#[path = "e2e/storm.rs"]
+mod storm;
 #[path = "e2e/zoo.rs"]
 mod zoo;
 
@@ -36,7 +40,7 @@ use std::sync::Arc;
 use failgate_lab::envoy::{self, Envoy};
 use failgate_lab::hop::{Hop, Mount};
 use failgate_lab::module::{self, Module};
-use failgate_lab::{Result, records};
+use failgate_lab::{Error, Result, records, workspace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 
@@ -68,10 +72,12 @@ fn main() -> ExitCode {
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
+    prometheus::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
+    storm::add(&rig, &mut trials);
     // The trials own every Envoy, so all are gone when this returns.
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -85,6 +91,14 @@ fn rig() -> Result<Rig> {
 fn test(rig: &Arc<Rig>, name: &str, claim: fn(&Rig) -> Result<()>) -> Trial {
     let rig = Arc::clone(rig);
     Trial::test(name, move || claim(&rig).map_err(Failed::from))
+}
+
+/// What a YAML file of the project says.
+fn yaml(path: &str) -> Result<Value> {
+    let doing = || format!("reading {path}");
+    let text = std::fs::read_to_string(workspace().join(path))
+        .map_err(|error| Error::new(doing(), error))?;
+    serde_saphyr::from_str(&text).map_err(|error| Error::new(doing(), error))
 }
 
 /// Fails with what Envoy said when the records differ, or when one of them is not what the schema says.

@@ -6,24 +6,17 @@ use failgate_lab::client::Request;
 use failgate_lab::hop::{Mount, PATIENCE};
 use failgate_lab::peers::Refused;
 use failgate_lab::proxy::{Options, Proxy};
-use failgate_lab::{Error, Result, workspace};
+use failgate_lab::{Error, Result};
 use failgate_verdict::settings::Settings;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::{Rig, test};
+use crate::{Rig, test, yaml};
 
 #[rustfmt::skip]
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     trials.push(test(rig, "the_example_of_a_plain_envoy_runs", plain_envoy));
     trials.push(test(rig, "the_example_of_a_wasmplugin_is_the_default_and_runs", wasmplugin));
-}
-
-fn yaml(path: &str) -> Result<Value> {
-    let doing = || format!("reading {path}");
-    let text = std::fs::read_to_string(workspace().join(path))
-        .map_err(|error| Error::new(doing(), error))?;
-    serde_saphyr::from_str(&text).map_err(|error| Error::new(doing(), error))
 }
 
 /// Sets a member that the example has.

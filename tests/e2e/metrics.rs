@@ -12,13 +12,14 @@ use crate::{Rig, test};
 #[rustfmt::skip]
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     trials.push(test(rig, "a_stock_istio_bootstrap_has_gate_and_cause_as_labels", under_istio));
+    trials.push(test(rig, "labels_that_a_mesh_names_for_others_change_none_of_ours", beside_named_labels));
     trials.push(test(rig, "the_documented_bootstrap_names_the_labels_gate_and_cause", as_documented));
     trials.push(test(rig, "what_is_not_written_is_counted_and_so_is_a_mistake", own_health));
     trials.push(test(rig, "metrics_can_be_switched_off", switched_off));
 }
 
 /// `stats_tags` and `stats_matcher` of Istio's bootstrap template, as far as they are always there.
-fn istio() -> Value {
+pub fn istio() -> Value {
     let tag = |name: &str, regex: &str| json!({ "tag_name": name, "regex": regex });
     let prefixes = [
         "reporter=",
@@ -46,7 +47,7 @@ fn istio() -> Value {
     } })
 }
 
-fn documented() -> Result<Value> {
+pub fn documented() -> Result<Value> {
     let page = std::fs::read_to_string(workspace().join("docs/metrics.md"));
     let page = page.map_err(|error| Error::new("reading the page on metrics", error))?;
     let json = page
@@ -57,7 +58,7 @@ fn documented() -> Result<Value> {
     serde_json::from_str(json).map_err(|error| Error::new("reading the page on metrics", error))
 }
 
-fn hop(rig: &Rig, mount: Mount, configuration: &str, bootstrap: Value) -> Result<Hop> {
+pub fn hop(rig: &Rig, mount: Mount, configuration: &str, bootstrap: Value) -> Result<Hop> {
     let mut extras = Extras { bootstrap, ..Extras::default() };
     extras.options.concurrency = 2;
     Hop::start_with(&rig.envoy, &rig.module, mount, configuration, &extras)
@@ -70,7 +71,7 @@ fn scraped(hop: &Hop) -> Result<Vec<String>> {
 }
 
 /// Asks and waits until the streams are over, so that all is counted.
-fn ask(hop: &Hop, paths: &[&str]) -> Result<()> {
+pub fn ask(hop: &Hop, paths: &[&str]) -> Result<()> {
     for (number, path) in paths.iter().enumerate() {
         let id = format!("ask-{number}");
         hop.send(&id, path)?;
@@ -90,20 +91,23 @@ fn expect(hop: &Hop, mut expected: Vec<String>) -> Result<()> {
     }
 }
 
-const ASKED: [&str; 6] =
+/// What the proxies here are asked.
+pub const ASKED: [&str; 6] =
     ["/status/503", "/status/503", "/denied", "/nowhere", "/status/200", "/status/503"];
+
+/// Gate and cause of the failures of [`ASKED`], and how many there are of each.
+pub const COUNTED: [(&str, &str, &str); 3] = [
+    ("application", "application_error", "3"),
+    ("filter", "authorization_denied", "1"),
+    ("route", "route_not_found", "1"),
+];
 
 fn failures(labels: [&str; 2]) -> Vec<String> {
     let [gate, cause] = labels;
-    let counted = [
-        ("application", "application_error", 3),
-        ("filter", "authorization_denied", 1),
-        ("route", "route_not_found", 1),
-    ];
     let line = |(g, c, count)| {
         format!("failgate_failures_total{{{gate}=\"{g}\",{cause}=\"{c}\"}} {count}")
     };
-    counted.into_iter().map(line).collect()
+    COUNTED.into_iter().map(line).collect()
 }
 
 fn under_istio(rig: &Rig) -> Result<()> {
@@ -113,6 +117,18 @@ fn under_istio(rig: &Rig) -> Result<()> {
         expect(&hop, failures(["component", "tag"]))?;
     }
     Ok(())
+}
+
+/// A mesh that names labels for other modules loses none of ours.
+fn beside_named_labels(rig: &Rig) -> Result<()> {
+    let named = |tag: &str| json!({ "tag_name": tag, "regex": format!(r"({tag}=\.=(.*?);\.;)") });
+    let mut bootstrap = istio();
+    if let Some(tags) = bootstrap["stats_config"]["stats_tags"].as_array_mut() {
+        tags.extend(["gate", "cause"].map(named));
+    }
+    let hop = hop(rig, Mount::Filter, "", bootstrap)?;
+    ask(&hop, &ASKED)?;
+    expect(&hop, failures(["component", "tag"]))
 }
 
 fn as_documented(rig: &Rig) -> Result<()> {

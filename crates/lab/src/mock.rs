@@ -33,7 +33,7 @@ use tokio::time::sleep;
 pub use self::http::ENDPOINTS;
 pub(crate) use self::http::percent_decoded;
 use crate::wire::{self, Control, Cut, Wire};
-use crate::{Doing as _, Error, Result, lock};
+use crate::{Doing as _, Result, lock, tasks};
 
 /// A running mock server; it stops when it is dropped.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct Shared {
     cancelled: Mutex<BTreeMap<String, usize>>,
     connections: AtomicUsize,
     grpc_connections: AtomicUsize,
-    panics: Mutex<Vec<String>>,
+    tasks: tasks::Tasks,
 }
 
 /// What a port speaks.
@@ -134,10 +134,7 @@ impl Mock {
     /// # Errors
     /// When one of its tasks has panicked.
     pub fn check(&self) -> Result<()> {
-        match lock(&self.shared.panics).as_slice() {
-            [] => Ok(()),
-            panics => Err(Error::new("serving as the mock server", panics.join("; "))),
-        }
+        self.shared.tasks.check("serving as the mock server")
     }
 }
 
@@ -152,7 +149,7 @@ impl Drop for Mock {
     }
 }
 
-/// Starts tasks and notes when one of them panics: tokio would keep that to itself.
+/// Starts tasks that know what the server has counted.
 #[derive(Debug, Clone)]
 struct Tasks(Arc<Shared>);
 
@@ -161,15 +158,7 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        let task = tokio::spawn(async move { drop(task.await) });
-        let shared = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
-                lock(&shared.panics).push(error.to_string());
-            }
-        });
+        self.0.tasks.execute(task);
     }
 }
 
