@@ -5,6 +5,8 @@
 //! in a WasmPlugin, in an EnvoyFilter, or bare.
 
 pub(crate) mod document;
+mod gateway;
+mod secrets;
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -80,30 +82,27 @@ fn findings(text: &str) -> Result<(Vec<Finding>, usize), String> {
     let mut found = Vec::new();
     let mut mounts = 0;
     for document in Document::all(text)? {
-        let mut checking = Checking { document: &document, found: &mut found };
+        let mut checking = Checking { document: &document, found: &mut found, always: Vec::new() };
         mounts += checking.manifest("", &document.value);
     }
     Ok((found, mounts))
 }
 
-/// An object that is no manifest and nothing of Envoy's is taken for the settings.
+/// Settings alone are an object with a key of ours, or an empty one. Another's file is not read as settings
+/// with nothing but mistakes in it.
 fn is_settings(value: &Value) -> bool {
     let Some(object) = value.as_object() else { return !value.is_null() };
-    let envoys = [
-        "static_resources",
-        "dynamic_resources",
-        "admin",
-        "node",
-        "apiVersion",
-        "name",
-        "typed_config",
-    ];
-    !object.keys().any(|key| envoys.contains(&key.as_str()))
+    let is_ours = |key: &String| {
+        SETTINGS.iter().any(|setting| setting.path.split('.').next() == Some(key.as_str()))
+    };
+    object.is_empty() || object.keys().any(is_ours)
 }
 
 struct Checking<'a> {
     document: &'a Document,
     found: &'a mut Vec<Finding>,
+    /// Where the header is told to every caller, line and path.
+    always: Vec<(usize, String)>,
 }
 
 impl Checking<'_> {
@@ -118,6 +117,17 @@ impl Checking<'_> {
 
     /// A manifest, a list of them as kubectl prints one, a configuration of Envoy's, or the settings alone.
     fn manifest(&mut self, path: &str, value: &Value) -> usize {
+        let mounts = self.mounts(path, value);
+        for (line, path) in std::mem::take(&mut self.always) {
+            if let Some(reached) = gateway::reached(value, &path) {
+                let reason = "whoever calls from outside is told what failed inside";
+                self.add_at(line, &path, format!("is always, {reached}: {reason}"));
+            }
+        }
+        mounts
+    }
+
+    fn mounts(&mut self, path: &str, value: &Value) -> usize {
         match value.get("kind").and_then(Value::as_str) {
             Some("WasmPlugin") => self.wasm_plugin(path, value),
             Some("EnvoyFilter") => self.envoy(path, value),
@@ -154,11 +164,6 @@ impl Checking<'_> {
         }
         if let Some(settings) = spec.get("pluginConfig") {
             self.settings(&joined(path, "spec.pluginConfig"), settings);
-            let always = settings.pointer("/header/mode").is_some_and(|mode| mode == "always");
-            if always && is_gateway(manifest) {
-                let reason = "is always, on a gateway: whoever calls from outside is told what failed inside";
-                self.add(&joined(path, "spec.pluginConfig.header.mode"), reason);
-            }
         }
         1
     }
@@ -213,9 +218,12 @@ impl Checking<'_> {
     }
 
     fn settings(&mut self, path: &str, settings: &Value) -> usize {
-        for problem in Settings::parse(settings.to_string().as_bytes()).1 {
-            let whole = joined(path, &problem.path);
-            self.add(&whole, reason(problem.reason));
+        for (own, reason) in problems(&settings.to_string(), settings) {
+            self.add(&joined(path, &own), reason);
+        }
+        if is_told_to_all(settings) {
+            let path = joined(path, "header.mode");
+            self.always.push((self.document.line(&path), path));
         }
         1
     }
@@ -224,13 +232,40 @@ impl Checking<'_> {
     fn json(&mut self, path: &str, json: &str) {
         let line = self.document.line(path);
         let inner = Document::all(json).ok().and_then(|documents| documents.into_iter().next());
-        for problem in Settings::parse(json.as_bytes()).1 {
-            // Below the key when the text has lines of its own, as a block has.
-            let below = inner.as_ref().map_or(0, |inner| inner.line(&problem.path));
-            let at = if json.trim_end().contains('\n') { line + below } else { line };
-            self.add_at(at, &joined(path, &problem.path), reason(problem.reason));
+        // Below the key when the text has lines of its own, as a block has.
+        let at = |own: &str| match &inner {
+            Some(inner) if json.trim_end().contains('\n') => line + inner.line(own),
+            Some(_) | None => line,
+        };
+        let settings = inner.as_ref().map_or(&Value::Null, |inner| &inner.value);
+        for (own, reason) in problems(json, settings) {
+            self.add_at(at(&own), &joined(path, &own), reason);
+        }
+        if is_told_to_all(settings) {
+            self.always.push((at("header.mode"), joined(path, "header.mode")));
         }
     }
+}
+
+/// What is wrong with settings, by place: what the filter would say, and what looks like a secret.
+fn problems(json: &str, settings: &Value) -> Vec<(String, String)> {
+    let mut secrets = secrets::named(settings);
+    let mut problems = Vec::new();
+    for problem in Settings::parse(json.as_bytes()).1 {
+        let mut reason = reason(problem.reason);
+        if let Some(at) = secrets.iter().position(|secret| *secret == problem.path) {
+            reason = format!("{reason}: it {}", secrets::REASON);
+            secrets.remove(at);
+        }
+        problems.push((problem.path, reason));
+    }
+    problems.extend(secrets.into_iter().map(|path| (path, secrets::REASON.to_owned())));
+    problems
+}
+
+/// Does every caller get the header?
+fn is_told_to_all(settings: &Value) -> bool {
+    settings.pointer("/header/mode").is_some_and(|mode| mode == "always")
 }
 
 /// What may be known under another name, when a key is not.
@@ -248,18 +283,6 @@ fn joined(path: &str, key: &str) -> String {
         (path, "") => path.to_owned(),
         (path, key) => format!("{path}.{key}"),
     }
-}
-
-/// Is it applied to a gateway, as far as the manifest says?
-fn is_gateway(manifest: &Value) -> bool {
-    let labels = manifest.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let labelled = labels.is_some_and(|labels| {
-        let names = labels.values().filter_map(Value::as_str);
-        names.chain(labels.keys().map(String::as_str)).any(|name| name.contains("gateway"))
-    });
-    let targets = manifest.pointer("/spec/targetRefs").and_then(Value::as_array);
-    let targets = targets.into_iter().flatten().chain(manifest.pointer("/spec/targetRef"));
-    labelled || targets.filter_map(|target| target.get("kind")).any(|kind| kind == "Gateway")
 }
 
 #[cfg(test)]
