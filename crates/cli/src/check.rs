@@ -12,7 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use failgate_verdict::settings::{SETTINGS, Settings};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::Check;
 use crate::screen::plain;
@@ -26,6 +26,27 @@ const MOUNTS: [&str; 3] = [
     "extensions.filters.http.wasm.v3.Wasm",
     "extensions.access_loggers.wasm.v3.WasmAccessLog",
     "extensions.filters.network.wasm.v3.Wasm",
+];
+
+/// What a WasmPlugin may say: `extensions/v1alpha1/wasm.proto` of Istio's API. The API server drops other keys
+/// with no more than a warning.
+const WASM_PLUGIN: [&str; 16] = [
+    "failStrategy",
+    "imagePullPolicy",
+    "imagePullSecret",
+    "match",
+    "phase",
+    "pluginConfig",
+    "pluginName",
+    "priority",
+    "selector",
+    "sha256",
+    "targetRef",
+    "targetRefs",
+    "type",
+    "url",
+    "verificationKey",
+    "vmConfig",
 ];
 
 /// Something that is wrong, or unwise.
@@ -157,9 +178,18 @@ impl Checking<'_> {
         {
             return 0;
         }
-        match text("failStrategy") {
-            Some("FAIL_OPEN") => {}
-            Some(other) => self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic")),
+        for key in spec.as_object().into_iter().flat_map(Map::keys) {
+            if !WASM_PLUGIN.contains(&key.as_str()) {
+                let path = joined(&joined(path, "spec"), key);
+                self.add(&path, format!("unknown key; there are {}", WASM_PLUGIN.join(", ")));
+            }
+        }
+        match spec.get("failStrategy") {
+            Some(strategy) if strategy == "FAIL_OPEN" => {}
+            Some(other) => {
+                let other = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+                self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic"));
+            }
             None => self.add(&joined(path, "spec"), "failStrategy is missing, which means FAIL_CLOSE; it must be FAIL_OPEN: a diagnosis must not stop traffic"),
         }
         if let Some(settings) = spec.get("pluginConfig") {
@@ -195,8 +225,11 @@ impl Checking<'_> {
         if !config.to_string().contains("failgate") {
             return 0;
         }
-        let open = config.get("failure_policy").is_some_and(|policy| policy == "FAIL_OPEN")
-            || config.get("fail_open").is_some_and(|open| open == true);
+        // Protobuf reads either spelling.
+        let either = |snake: &str, camel: &str| config.get(snake).or_else(|| config.get(camel));
+        let policy = either("failure_policy", "failurePolicy");
+        let open = policy.is_some_and(|policy| policy == "FAIL_OPEN")
+            || either("fail_open", "failOpen").is_some_and(|open| open == true);
         if !open {
             self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
         }

@@ -65,6 +65,18 @@ fn traffic_must_not_depend_on_a_diagnosis() {
 }
 
 #[test]
+fn a_key_that_is_misspelled_beside_the_settings_is_named() {
+    let found = found(&PLUGIN.replace("pluginConfig:", "pluginConfg:").replace("FAIL_OPEN", "3"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("9: spec.pluginConfg: unknown key; there are failStrategy, "),
+        "{}",
+        found[0]
+    );
+    assert!(found[1].starts_with("8: spec.failStrategy: must be FAIL_OPEN, is 3"), "{}", found[1]);
+}
+
+#[test]
 fn a_gateway_tells_the_world_nothing() {
     let always =
         PLUGIN.replace("    log:\n      level: warn\n", "    header:\n      mode: always\n");
@@ -170,6 +182,8 @@ fn an_envoy_filter_is_searched_for_its_mounts() {
     let closed =
         FILTER.replace("            failure_policy: FAIL_OPEN\n", "").replace("\"all\"", "[]");
     assert!(found(&closed)[0].contains("failure_policy must be FAIL_OPEN"), "{:?}", found(&closed));
+    let camel = FILTER.replace("failure_policy", "failurePolicy").replace("\"all\"", "[]");
+    assert_eq!(found(&camel), [""; 0]);
     let one_line =
         FILTER.split("value: |").next().unwrap().to_owned() + "value: '{\"ignore\": 1}'\n";
     assert!(found(&one_line)[0].starts_with("15: "), "{:?}", found(&one_line));
