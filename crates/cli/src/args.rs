@@ -143,7 +143,7 @@ pub struct Inspect {
     /// Only failures of this cause; may be given several times
     #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
     pub cause: Vec<Cause>,
-    /// Only requests since then: a time (RFC 3339), or that long ago (90s, 5m, 2h, 1d)
+    /// Only requests since then: a time (RFC 3339), a day, or that long ago (90s, 5m, 1h30m, 2d)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<u64>,
     /// Put the lines of one request id from several proxies together
@@ -242,27 +242,39 @@ fn causes() -> impl TypedValueParser<Value = Cause> {
         .try_map(|name| Cause::named(&name).ok_or("no such cause"))
 }
 
-/// Nanoseconds since 1970, of a time or of a time ago.
+/// Nanoseconds since 1970, of a time or of a time ago. A day alone begins at midnight in UTC.
 fn since(text: &str) -> Result<u64, String> {
-    if text.contains('-') {
-        return nanoseconds(text)
-            .ok_or_else(|| "expected a time such as 2026-01-31T23:59:59Z".to_owned());
+    let expected =
+        "expected a time such as 2026-01-31T23:59:59Z, or how long ago, such as 90s, 5m, 1h30m, 2d";
+    let is_day = text.len() == 10 && text.contains('-');
+    let time = if is_day { nanoseconds(&format!("{text}T00:00:00Z")) } else { nanoseconds(text) };
+    if let Some(time) = time {
+        return Ok(time);
     }
-    let ago = ago(text).ok_or("expected a time, or a number and one of s, m, h, d")?;
+    let ago = ago(text).ok_or(expected)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.saturating_sub(ago).as_nanos()).map_err(|error| error.to_string())
 }
 
+/// `1h30m`: numbers, each with its unit.
 fn ago(text: &str) -> Option<Duration> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u64 = text.get(..text.len() - 1)?.parse().ok()?;
-    number.checked_mul(unit).map(Duration::from_secs)
+    let mut rest = text;
+    let mut seconds = 0_u64;
+    while !rest.is_empty() {
+        let end = rest.find(|it: char| !it.is_ascii_digit())?;
+        let (number, unit) = rest.split_at_checked(end)?;
+        let unit_seconds = match unit.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        let number: u64 = number.parse().ok()?;
+        seconds = seconds.checked_add(number.checked_mul(unit_seconds)?)?;
+        rest = unit.get(1..)?;
+    }
+    (!text.is_empty()).then_some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -305,10 +317,29 @@ mod tests {
     #[test]
     fn since_is_a_time_or_a_time_ago() {
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1_000_000_000));
+        assert_eq!(since("1970-01-02"), Ok(86_400_000_000_000));
+        assert_eq!(since("1970-01-01 01:00:01+01:00"), Ok(1_000_000_000));
+        assert_eq!(since("1795290458"), Ok(1_795_290_458_000_000_000));
         assert_eq!(ago("90s"), Some(Duration::from_secs(90)));
         assert_eq!(ago("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!(ago("1d2h3m4s"), Some(Duration::from_secs(93_784)));
         assert!(since("2h").unwrap() < since("5m").unwrap());
-        for text in ["", "x", "5", "m", "5w", "2026-01-31", "99999999999999999999d", "é"] {
+        for text in [
+            "",
+            "x",
+            "5",
+            "m",
+            "5w",
+            "5ms",
+            "1h30",
+            "-5m",
+            "2026-01-32T00:00:00Z",
+            "2026-13-01",
+            "2026-01-31T23:59:59",
+            "99999999999999999999d",
+            "18446744073709551615d",
+            "é",
+        ] {
             assert!(since(text).is_err(), "{text}");
         }
     }

@@ -96,7 +96,8 @@ struct Malformed {
 
 impl<'a, W: Write> Inspection<'a, W> {
     fn new(options: &'a Inspect, output: W) -> Self {
-        let quiet = options.format == Show::Table && !options.join && io::stdout().is_terminal();
+        let at_the_end = options.format == Show::Summary || options.join;
+        let quiet = !at_the_end && io::stdout().is_terminal();
         Self {
             options,
             output,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use failgate_lab::records;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::pty::OpenptFlags;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -226,6 +227,75 @@ fn colours_come_only_when_they_are_wanted() {
     assert!(!coloured(&["--color", "never"], None));
 }
 
+/// A terminal: what a person sees, and what a program writes to.
+fn terminal() -> (File, File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let person = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&person).unwrap();
+    rustix::pty::unlockpt(&person).unwrap();
+    let name = rustix::pty::ptsname(&person, Vec::new()).unwrap();
+    let program = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (person.into(), program)
+}
+
+/// All that a terminal shows until the program has closed it, or until it shows that.
+fn seen(mut person: File, until: &str) -> String {
+    let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
+    // The end is an error of its own here.
+    while let Ok(length @ 1..) = person.read(&mut bytes) {
+        seen.extend_from_slice(&bytes[..length]);
+        if !until.is_empty() && String::from_utf8_lossy(&seen).contains(until) {
+            break;
+        }
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_it_does_not_want_them() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "log", FAILED);
+    let coloured = |arguments: &[&str], no_color: &str| {
+        let (person, program) = terminal();
+        let mut command = failgate(arguments);
+        let mut child =
+            command.arg(&path).env("NO_COLOR", no_color).stdout(program).spawn().unwrap();
+        drop(command); // it holds the program's end
+        let seen = seen(person, "");
+        assert!(child.wait().unwrap().success() && seen.contains("connection_refused"), "{seen}");
+        seen.contains('\u{1b}')
+    };
+    assert!(coloured(&[], ""));
+    assert!(!coloured(&[], "1"));
+    assert!(!coloured(&["--color", "never"], ""));
+    assert!(coloured(&["--color", "always"], "1"));
+}
+
+#[test]
+fn a_terminal_is_told_how_far_it_is() {
+    let (person, program) = terminal();
+    let mut command = failgate(&["--format", "json"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(program);
+    let mut running = Running(command.spawn().unwrap());
+    drop(command);
+    let mut stdin = running.0.stdin.take().unwrap();
+    let (enough, is_enough) = std::sync::mpsc::channel();
+    let writing = std::thread::spawn(move || {
+        // It says something after a while, when there is more to read.
+        for _ in 0..1200 {
+            if is_enough.recv_timeout(Duration::from_millis(50)).is_ok() {
+                return;
+            }
+            writeln!(stdin, "{FAILED}").unwrap();
+        }
+    });
+    let seen = seen(person, " failures");
+    assert!(seen.starts_with("\r\u{1b}[K") && seen.contains(" lines, "), "{seen:?}");
+    enough.send(()).unwrap();
+    writing.join().unwrap();
+    assert!(ended(&mut running));
+}
+
 #[test]
 fn a_log_cannot_move_the_cursor() {
     let line = FAILED.replace("reviews.default", "\\u001b[2Jreviews.default");
@@ -357,7 +427,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_file_is_followed_through_its_rotation() {
+fn a_file_is_followed_through_its_rotation_and_when_it_is_cut() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "log", &format!("{FAILED}\n"));
     let mut command = failgate(&["--follow", "--format", "json", path.to_str().unwrap()]);
@@ -367,22 +437,34 @@ fn a_file_is_followed_through_its_rotation() {
     std::thread::spawn(move || {
         for line in output.lines() {
             let record: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if send.send(record["cause"].as_str().unwrap().to_owned()).is_err() {
+            let found = (record["cause"].as_str().unwrap().to_owned(), record["line"].as_u64());
+            if send.send(found).is_err() {
                 break;
             }
         }
     });
-    let next = || causes.recv_timeout(Duration::from_secs(20)).unwrap();
-    assert_eq!(next(), "connection_refused");
+    let is_next = |cause: &str, line: u64| {
+        let next = causes.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(next, (cause.to_owned(), Some(line)));
+    };
+    is_next("connection_refused", 1);
     let mut log = OpenOptions::new().append(true).open(&path).unwrap();
     // A line is read when it is whole.
     let (start, end) = DENIED.split_at(40);
     log.write_all(start.as_bytes()).unwrap();
     log.flush().unwrap();
     writeln!(log, "{end}").unwrap();
-    assert_eq!(next(), "authorization_denied");
+    is_next("authorization_denied", 2);
     replace(&path, &format!("{FAILED}\n"));
-    assert_eq!(next(), "connection_refused");
+    is_next("connection_refused", 1);
+    // A piece waits for the rest of its line.
+    let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+    let (start, end) = DENIED.split_at(60);
+    writeln!(log, "2026-01-31T23:59:59Z stdout P {start}").unwrap();
+    writeln!(log, "2026-01-31T23:59:59Z stdout F {end}").unwrap();
+    is_next("authorization_denied", 2);
+    fs::write(&path, format!("{DENIED}\n")).unwrap();
+    is_next("authorization_denied", 1);
 }
 
 fn replace(path: &Path, text: &str) {
