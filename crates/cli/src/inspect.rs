@@ -46,17 +46,7 @@ const TOO_LONG: &str = "the line is too long";
 pub fn run(options: &Inspect) -> io::Result<u8> {
     let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut inspection = Inspection::new(options, output);
-    let inputs = reading::inputs(options);
-    let follows = options.follow && inputs.iter().any(|path| path.as_os_str() != "-");
-    let cores = std::thread::available_parallelism();
-    let jobs = options.jobs.or(cores.ok()).map_or(1, NonZeroUsize::get);
-    // What is live needs a thread that can be waited for while another one reads.
-    if follows || (jobs == 1 && !inputs.iter().any(|path| source::is_live(path))) {
-        inspection.read_all()?;
-    } else {
-        inspection.take_all(Threads::start(options, jobs)?)?;
-    }
-    inspection.finish()?;
+    inspection.take_all()?;
     let found = options.exit_code && inspection.shown > 0;
     Ok(if inspection.unreadable { 2 } else { u8::from(found) })
 }
@@ -115,6 +105,21 @@ impl<'a, W: Write> Inspection<'a, W> {
         }
     }
 
+    /// Takes every input to its end, in one thread or in several.
+    fn take_all(&mut self) -> io::Result<()> {
+        let inputs = reading::inputs(self.options);
+        let follows = self.options.follow && inputs.iter().any(|path| path.as_os_str() != "-");
+        let cores = std::thread::available_parallelism();
+        let jobs = self.options.jobs.or(cores.ok()).map_or(1, NonZeroUsize::get);
+        // What is live needs a thread that can be waited for while another one reads.
+        if follows || (jobs == 1 && !inputs.iter().any(|path| source::is_live(path))) {
+            self.read_all()?;
+        } else {
+            self.take_from(Threads::start(self.options, jobs)?)?;
+        }
+        self.finish()
+    }
+
     /// Reads and judges in one thread: every input to its end, or for ever.
     fn read_all(&mut self) -> io::Result<()> {
         let mut growing = reading::read_all(self.options, self)?;
@@ -136,7 +141,7 @@ impl<'a, W: Write> Inspection<'a, W> {
     }
 
     /// Takes what the threads have read and judged, to the end.
-    fn take_all(&mut self, mut threads: Threads) -> io::Result<()> {
+    fn take_from(&mut self, mut threads: Threads) -> io::Result<()> {
         loop {
             let judged = match threads.ready()? {
                 Some(judged) => judged,
