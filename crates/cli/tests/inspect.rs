@@ -533,7 +533,7 @@ fn a_line_that_a_container_runtime_cut_is_read_whole() {
 /// A few megabytes of everything: failures and successes, records and their lines, pieces, garbage.
 fn mixed() -> String {
     let mut text = String::new();
-    for number in 0..2_000 {
+    for number in 0..1_200 {
         let id = format!("id-{number}");
         let line = match number % 10 {
             0 => FAILED.replace("id-1", &id),
@@ -570,9 +570,9 @@ fn any_number_of_threads_prints_the_same() {
             (output.status.code(), stdout(&output).to_owned(), stderr(&output).to_owned())
         };
         let alone = output("1");
-        assert!(alone.1.lines().count() > 20 && alone.2.contains("and 792 more"), "{}", alone.2);
+        assert!(alone.1.lines().count() > 20 && alone.2.contains("and 472 more"), "{}", alone.2);
         assert_eq!(alone.0, Some(2));
-        for jobs in ["2", "3", "7"] {
+        for jobs in ["2", "5"] {
             assert!(output(jobs) == alone, "{format:?} with {jobs} threads");
         }
     }
