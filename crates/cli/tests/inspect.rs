@@ -604,16 +604,18 @@ fn a_line_is_shown_before_the_next_one_is_written_and_a_closed_pipe_ends_it() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = Running(command.spawn().unwrap());
         let mut stdin = running.0.stdin.take().unwrap();
-        let mut stdout = BufReader::new(running.0.stdout.take().unwrap());
-        let mut line = String::new();
+        let stdout = BufReader::new(running.0.stdout.take().unwrap());
+        let (send, shown) = std::sync::mpsc::channel();
+        // Two lines, and then it closes the pipe.
+        let reading = std::thread::spawn(move || {
+            stdout.lines().take(2).for_each(|line| drop(send.send(line.unwrap())));
+        });
         for (written, cause) in [(RECORDED, "no_endpoints"), (FAILED, "connection_refused")] {
             writeln!(stdin, "{written}").unwrap();
-            line.clear();
-            // Blocks for ever when it waits for more.
-            stdout.read_line(&mut line).unwrap();
+            let line = shown.recv_timeout(Duration::from_secs(30)).unwrap();
             assert!(line.contains(cause), "{line}");
         }
-        drop(stdout);
+        reading.join().unwrap();
         writeln!(stdin, "{DENIED}").unwrap();
         // Its input is still open, and nothing more comes.
         assert!(ended(&mut running), "{jobs} threads");
