@@ -5,12 +5,14 @@
 //! in a WasmPlugin, in an EnvoyFilter, or bare.
 
 pub(crate) mod document;
+mod gateway;
+mod secrets;
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use failgate_verdict::settings::{SETTINGS, Settings};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::Check;
 use crate::screen::plain;
@@ -29,6 +31,27 @@ const ACCESS_LOGGER: &str = "extensions.access_loggers.wasm.v3.WasmAccessLog";
 
 /// Settings of what an access logger cannot do.
 const NOT_FOR_ACCESS_LOGGERS: [&str; 2] = ["header", "filterState"];
+
+/// What a WasmPlugin may say: `extensions/v1alpha1/wasm.proto` of Istio's API. The API server drops other keys
+/// with no more than a warning.
+const WASM_PLUGIN: [&str; 16] = [
+    "failStrategy",
+    "imagePullPolicy",
+    "imagePullSecret",
+    "match",
+    "phase",
+    "pluginConfig",
+    "pluginName",
+    "priority",
+    "selector",
+    "sha256",
+    "targetRef",
+    "targetRefs",
+    "type",
+    "url",
+    "verificationKey",
+    "vmConfig",
+];
 
 /// Something that is wrong, or unwise.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,30 +107,27 @@ fn findings(text: &str) -> Result<(Vec<Finding>, usize), String> {
     let mut found = Vec::new();
     let mut mounts = 0;
     for document in Document::all(text)? {
-        let mut checking = Checking { document: &document, found: &mut found };
+        let mut checking = Checking { document: &document, found: &mut found, always: Vec::new() };
         mounts += checking.manifest("", &document.value);
     }
     Ok((found, mounts))
 }
 
-/// An object that is no manifest and nothing of Envoy's is taken for the settings.
+/// Settings alone are an object with a key of ours, or an empty one. Another's file is not read as settings
+/// with nothing but mistakes in it.
 fn is_settings(value: &Value) -> bool {
     let Some(object) = value.as_object() else { return !value.is_null() };
-    let envoys = [
-        "static_resources",
-        "dynamic_resources",
-        "admin",
-        "node",
-        "apiVersion",
-        "name",
-        "typed_config",
-    ];
-    !object.keys().any(|key| envoys.contains(&key.as_str()))
+    let is_ours = |key: &String| {
+        SETTINGS.iter().any(|setting| setting.path.split('.').next() == Some(key.as_str()))
+    };
+    object.is_empty() || object.keys().any(is_ours)
 }
 
 struct Checking<'a> {
     document: &'a Document,
     found: &'a mut Vec<Finding>,
+    /// Where the header is told to every caller, line and path.
+    always: Vec<(usize, String)>,
 }
 
 impl Checking<'_> {
@@ -122,6 +142,17 @@ impl Checking<'_> {
 
     /// A manifest, a list of them as kubectl prints one, a configuration of Envoy's, or the settings alone.
     fn manifest(&mut self, path: &str, value: &Value) -> usize {
+        let mounts = self.mounts(path, value);
+        for (line, path) in std::mem::take(&mut self.always) {
+            if let Some(reached) = gateway::reached(value, &path) {
+                let reason = "whoever calls from outside is told what failed inside";
+                self.add_at(line, &path, format!("is always, {reached}: {reason}"));
+            }
+        }
+        mounts
+    }
+
+    fn mounts(&mut self, path: &str, value: &Value) -> usize {
         match value.get("kind").and_then(Value::as_str) {
             Some("WasmPlugin") => self.wasm_plugin(path, value),
             Some("EnvoyFilter") => self.envoy_filter(path, value),
@@ -151,18 +182,22 @@ impl Checking<'_> {
         {
             return 0;
         }
-        match text("failStrategy") {
-            Some("FAIL_OPEN") => {}
-            Some(other) => self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic")),
+        for key in spec.as_object().into_iter().flat_map(Map::keys) {
+            if !WASM_PLUGIN.contains(&key.as_str()) {
+                let path = joined(&joined(path, "spec"), key);
+                self.add(&path, format!("unknown key; there are {}", WASM_PLUGIN.join(", ")));
+            }
+        }
+        match spec.get("failStrategy") {
+            Some(strategy) if strategy == "FAIL_OPEN" => {}
+            Some(other) => {
+                let other = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+                self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic"));
+            }
             None => self.add(&joined(path, "spec"), "failStrategy is missing, which means FAIL_CLOSE; it must be FAIL_OPEN: a diagnosis must not stop traffic"),
         }
         if let Some(settings) = spec.get("pluginConfig") {
             self.settings(&joined(path, "spec.pluginConfig"), settings);
-            let always = settings.pointer("/header/mode").is_some_and(|mode| mode == "always");
-            if always && is_gateway(manifest) {
-                let reason = "is always, on a gateway: whoever calls from outside is told what failed inside";
-                self.add(&joined(path, "spec.pluginConfig.header.mode"), reason);
-            }
         }
         1
     }
@@ -229,8 +264,11 @@ impl Checking<'_> {
             let own = joined(path, "vm_config.code.remote");
             self.add(&own, "sha256 is missing: Envoy refuses every listener with such a module");
         }
-        let open = config.get("failure_policy").is_some_and(|policy| policy == "FAIL_OPEN")
-            || config.get("fail_open").is_some_and(|open| open == true);
+        // Protobuf reads either spelling.
+        let either = |snake: &str, camel: &str| config.get(snake).or_else(|| config.get(camel));
+        let policy = either("failure_policy", "failurePolicy");
+        let open = policy.is_some_and(|policy| policy == "FAIL_OPEN")
+            || either("fail_open", "failOpen").is_some_and(|open| open == true);
         if !open {
             self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
         }
@@ -248,18 +286,25 @@ impl Checking<'_> {
     }
 
     fn settings(&mut self, path: &str, settings: &Value) -> usize {
-        for problem in Settings::parse(settings.to_string().as_bytes()).1 {
-            let whole = joined(path, &problem.path);
-            self.add(&whole, reason(problem.reason));
+        for (own, reason) in problems(&settings.to_string(), settings) {
+            self.add(&joined(path, &own), reason);
+        }
+        if is_told_to_all(settings) {
+            let path = joined(path, "header.mode");
+            self.always.push((self.document.line(&path), path));
         }
         1
     }
 
     /// Settings within a text.
     fn json(&mut self, path: &str, json: &str) {
-        for problem in Settings::parse(json.as_bytes()).1 {
-            let line = self.line_within(path, json, &problem.path);
-            self.add_at(line, &joined(path, &problem.path), reason(problem.reason));
+        let settings: Value = serde_json::from_str(json).unwrap_or_default();
+        for (own, reason) in problems(json, &settings) {
+            self.add_at(self.line_within(path, json, &own), &joined(path, &own), reason);
+        }
+        if is_told_to_all(&settings) {
+            let line = self.line_within(path, json, "header.mode");
+            self.always.push((line, joined(path, "header.mode")));
         }
     }
 
@@ -271,6 +316,27 @@ impl Checking<'_> {
         let below = inner.map_or(0, |inner| inner.line(place));
         if json.contains('\n') { line + below } else { line }
     }
+}
+
+/// What is wrong with settings, by place: what the filter would say, and what looks like a secret.
+fn problems(json: &str, settings: &Value) -> Vec<(String, String)> {
+    let mut secrets = secrets::named(settings);
+    let mut problems = Vec::new();
+    for problem in Settings::parse(json.as_bytes()).1 {
+        let mut reason = reason(problem.reason);
+        if let Some(at) = secrets.iter().position(|secret| *secret == problem.path) {
+            reason = format!("{reason}: it {}", secrets::REASON);
+            secrets.remove(at);
+        }
+        problems.push((problem.path, reason));
+    }
+    problems.extend(secrets.into_iter().map(|path| (path, secrets::REASON.to_owned())));
+    problems
+}
+
+/// Does every caller get the header?
+fn is_told_to_all(settings: &Value) -> bool {
+    settings.pointer("/header/mode").is_some_and(|mode| mode == "always")
 }
 
 /// What may be known under another name, when a key is not.
@@ -311,18 +377,6 @@ fn joined(path: &str, key: &str) -> String {
         (path, "") => path.to_owned(),
         (path, key) => format!("{path}.{key}"),
     }
-}
-
-/// Is it applied to a gateway, as far as the manifest says?
-fn is_gateway(manifest: &Value) -> bool {
-    let labels = manifest.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let labelled = labels.is_some_and(|labels| {
-        let names = labels.values().filter_map(Value::as_str);
-        names.chain(labels.keys().map(String::as_str)).any(|name| name.contains("gateway"))
-    });
-    let targets = manifest.pointer("/spec/targetRefs").and_then(Value::as_array);
-    let targets = targets.into_iter().flatten().chain(manifest.pointer("/spec/targetRef"));
-    labelled || targets.filter_map(|target| target.get("kind")).any(|kind| kind == "Gateway")
 }
 
 #[cfg(test)]

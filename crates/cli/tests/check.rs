@@ -37,8 +37,10 @@ fn the_shipped_manifests_have_nothing_wrong() {
     let examples = fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     let mut checked = 0;
     for path in examples.chain([root.join("envoyfilter.yaml")]) {
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            let output = check("manifest.yaml", &fs::read_to_string(&path).unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        // Examples for others have no configuration of ours.
+        if ["kind: WasmPlugin", "failgate.wasm"].iter().any(|ours| text.contains(ours)) {
+            let output = check("manifest.yaml", &text);
             assert_eq!(output.status.code(), Some(0), "{}: {output:?}", path.display());
             checked += 1;
         }

@@ -65,6 +65,18 @@ fn traffic_must_not_depend_on_a_diagnosis() {
 }
 
 #[test]
+fn a_key_that_is_misspelled_beside_the_settings_is_named() {
+    let found = found(&PLUGIN.replace("pluginConfig:", "pluginConfg:").replace("FAIL_OPEN", "3"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("9: spec.pluginConfg: unknown key; there are failStrategy, "),
+        "{}",
+        found[0]
+    );
+    assert!(found[1].starts_with("8: spec.failStrategy: must be FAIL_OPEN, is 3"), "{}", found[1]);
+}
+
+#[test]
 fn a_gateway_tells_the_world_nothing() {
     let always =
         PLUGIN.replace("    log:\n      level: warn\n", "    header:\n      mode: always\n");
@@ -76,9 +88,70 @@ fn a_gateway_tells_the_world_nothing() {
         "{:?}",
         found(&labels)
     );
-    let target =
-        always.replace("spec:\n", "spec:\n  targetRefs:\n  - kind: Gateway\n    name: front\n");
-    assert_eq!(found(&target).len(), 1);
+    for gateway in [
+        "spec:\n  targetRefs:\n  - kind: Gateway\n    name: front\n",
+        "spec:\n  targetRef:\n    kind: Gateway\n    name: front\n",
+        "spec:\n  selector:\n    matchLabels:\n      gateway.networking.k8s.io/gateway-name: front\n",
+    ] {
+        assert_eq!(found(&always.replace("spec:\n", gateway)).len(), 1, "{gateway}");
+    }
+    let workload = "spec:\n  selector:\n    matchLabels:\n      app: reviews\n";
+    for (manifest, reached) in [
+        (always.replace("spec:\n", workload), false),
+        (always.replace("namespace: shop", "namespace: istio-system"), true),
+        (always.replace("spec:\n", workload).replace("shop", "istio-system"), false),
+    ] {
+        assert_eq!(found(&manifest).len(), usize::from(reached), "{manifest}");
+    }
+    // And so does a patch, by the context that it is for.
+    let patch = FILTER
+        .replace(
+            "extensions.access_loggers.wasm.v3.WasmAccessLog",
+            "extensions.filters.http.wasm.v3.Wasm",
+        )
+        .replace("  - patch:", "  - match:\n      context: GATEWAY\n    patch:")
+        .replace("\"ignore\": \"all\"", "\"header\": { \"mode\": \"always\" }");
+    assert_eq!(
+        found(&patch),
+        [
+            "21: spec.configPatches[0].patch.value.typed_config.config.configuration.value.header.mode: is always, on a \
+             gateway: whoever calls from outside is told what failed inside"
+        ]
+    );
+    assert_eq!(found(&patch.replace("GATEWAY", "SIDECAR_INBOUND")), [""; 0]);
+    let selected =
+        "kind: EnvoyFilter\nspec:\n  workloadSelector:\n    labels:\n      istio: ingressgateway";
+    let selected = patch.replace("kind: EnvoyFilter\nspec:", selected);
+    assert_eq!(found(&selected.replace("context: GATEWAY", "context: ANY")).len(), 1);
+}
+
+#[test]
+fn a_secret_among_the_fields_is_called_one() {
+    let text = PLUGIN.replace(
+        "    ignore:",
+        "    fields:\n    - path\n    - authorization\n    - x-forwarded-for\n    ignore:",
+    );
+    let found = found(&text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("14: spec.pluginConfig.fields[1]: must be one of path, "),
+        "{}",
+        found[0]
+    );
+    assert!(
+        found[0].ends_with(
+            "is \"authorization\": it looks like a secret; the value of a header is never recorded, whatever its name"
+        ),
+        "{}",
+        found[0]
+    );
+    assert!(found[1].starts_with("15: ") && !found[1].contains("secret"), "{}", found[1]);
+    // In a text within an EnvoyFilter, and where there should have been a list.
+    let filter = FILTER.replace("\"ignore\": \"all\"", "\"fields\": \"x-api-key\"");
+    let found = findings(&filter).unwrap().0;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].reason.contains("must be a list"), "{}", found[0].reason);
+    assert!(found[0].reason.contains("looks like a secret"), "{}", found[0].reason);
 }
 
 const FILTER: &str = r#"
@@ -114,6 +187,8 @@ fn an_envoy_filter_is_searched_for_its_mounts() {
     let closed =
         FILTER.replace("            failure_policy: FAIL_OPEN\n", "").replace("\"all\"", "[]");
     assert!(found(&closed)[0].contains("failure_policy must be FAIL_OPEN"), "{:?}", found(&closed));
+    let camel = FILTER.replace("failure_policy", "failurePolicy").replace("\"all\"", "[]");
+    assert_eq!(found(&camel), [""; 0]);
     let one_line =
         FILTER.split("value: |").next().unwrap().to_owned() + "value: '{\"ignore\": 1}'\n";
     assert!(found(&one_line)[0].starts_with("16: "), "{:?}", found(&one_line));
@@ -163,6 +238,7 @@ fn what_is_not_ours_is_left_alone() {
         FILTER.replace("failgate", "other"),
         "kind: Service\nspec: {}\n".to_owned(),
         "node: {id: x}\nstatic_resources: {}\n".to_owned(),
+        "groups:\n- name: failgate\n".to_owned(),
         String::new(),
     ] {
         assert_eq!(findings(&text).unwrap(), (Vec::new(), 0), "{text}");
