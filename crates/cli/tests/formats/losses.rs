@@ -26,6 +26,7 @@ const CONNECTING: &[&str] = &["response_code_details", "upstream_transport_failu
 const DOWNSTREAM: &[&str] = &["downstream_transport_failure_reason"];
 const GRPC: &[&str] = &["grpc_status"];
 const ENDPOINTS: &[&str] = &["upstream_endpoints"];
+const CLUSTER: &[&str] = &["upstream_cluster"];
 const HOP: &[&str] = &["hop"];
 
 /// Every loss that the corpus shows.
@@ -36,6 +37,7 @@ pub const LOSSES: &[Loss] = &[
     row("filter_response",               GRPC,        None),
     row("endpoints_unhealthy",           ENDPOINTS,   Some("no_healthy_upstream")),
     row("no_endpoints",                  ENDPOINTS,   Some("no_healthy_upstream")),
+    row("egress_blocked",                CLUSTER,     Some("no_healthy_upstream")),
     row("downstream_tls_error",          DOWNSTREAM,  None),
     row("connection_denied",             TERMINATION, None),
     row("downstream_tls_timeout",        TERMINATION, None),
