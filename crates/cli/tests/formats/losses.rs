@@ -26,7 +26,7 @@ const CONNECTING: &[&str] = &["response_code_details", "upstream_transport_failu
 const DOWNSTREAM: &[&str] = &["downstream_transport_failure_reason"];
 const GRPC: &[&str] = &["grpc_status"];
 const ENDPOINTS: &[&str] = &["upstream_endpoints"];
-const CLUSTER: &[&str] = &["upstream_cluster"];
+const CLUSTER: &[&str] = &["upstream_cluster", "upstream_endpoints"];
 const HOP: &[&str] = &["hop"];
 
 /// Every loss that the corpus shows.
