@@ -34,6 +34,7 @@ const HOP: &[&str] = &["hop"];
 pub const LOSSES: &[Loss] = &[
     row("connection_terminated",         HOP,         Some("application_error")),
     row("application_error",             GRPC,        None),
+    row("authorization_denied",          GRPC,        None),
     row("filter_response",               GRPC,        None),
     row("endpoints_unhealthy",           ENDPOINTS,   Some("no_healthy_upstream")),
     row("no_endpoints",                  ENDPOINTS,   Some("no_healthy_upstream")),
