@@ -10,13 +10,12 @@
 #![expect(unsafe_code, reason = "the ABI is made of C functions and raw pointers")]
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::arch::wasm32;
 use core::panic::PanicInfo;
-use core::ptr::null_mut;
+use core::ptr::{null, null_mut};
 
 use dlmalloc::GlobalDlmalloc;
 
@@ -25,10 +24,19 @@ use crate::plugin;
 #[global_allocator]
 static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
-/// Nothing is meant to come here. If something does, the proxy's log says what, and the VM ends.
+/// Nothing is meant to come here. If something does, the proxy's log says where, and the VM ends. Formatting a
+/// message could panic itself, and would keep in the module what all places that cannot come here have to say.
 #[panic_handler]
 fn panicked(panic: &PanicInfo<'_>) -> ! {
-    log(Level::Critical, &format!("failgate: {panic}"));
+    if let Some(place) = panic.location() {
+        let (mut digits, mut line) = (*b"failgate: panic in line 0000000000 of", place.line());
+        for digit in digits.iter_mut().rev().filter(|it| it.is_ascii_digit()) {
+            *digit = b"0123456789".get(line as usize % 10).copied().unwrap_or_default();
+            line /= 10;
+        }
+        log(Level::Critical, str::from_utf8(&digits).unwrap_or_default());
+        log(Level::Critical, place.file());
+    }
     wasm32::unreachable()
 }
 
@@ -85,6 +93,26 @@ extern "C" fn proxy_on_log(context: u32) {
     plugin::stream_ended(context);
 }
 
+/// The time that [`tick_every`] asked for has gone by.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(context: u32) {
+    plugin::tick(context);
+}
+
+/// A call that [`post`] has made is over; without headers it has failed.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(
+    context: u32,
+    call: u32,
+    _headers: usize,
+    body: usize,
+    _trailers: usize,
+) {
+    plugin::answered(context, call, &headers(CALL_RESPONSE_HEADERS), &|| {
+        buffer(CALL_RESPONSE_BODY, body.min(MOST_ANSWER_BYTES))
+    });
+}
+
 /// The context is over.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
@@ -105,7 +133,12 @@ pub enum Level {
 const OK: u32 = 0;
 const REQUEST_HEADERS: u32 = 0;
 const RESPONSE_HEADERS: u32 = 2;
+const CALL_RESPONSE_HEADERS: u32 = 6;
+const CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
+
+/// No more of an answer to a call is looked at.
+const MOST_ANSWER_BYTES: usize = 16 * 1024;
 
 // The target's libc has the memcpy and memcmp that the compiler calls.
 #[link(name = "c")]
@@ -156,6 +189,19 @@ unsafe extern "C" {
         value: *const u8,
         size: usize,
         cas: u32,
+    ) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        call: *mut u32,
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, number: *mut u32) -> u32;
     fn proxy_increment_metric(number: u32, count: i64) -> u32;
@@ -299,14 +345,66 @@ pub fn add_response_header(name: &str, line: &str) {
 
 /// The plugin's configuration; empty when there is none.
 fn configuration(size: usize) -> Vec<u8> {
+    buffer(PLUGIN_CONFIGURATION, size)
+}
+
+/// The first `size` bytes of a buffer; none when it cannot be read.
+fn buffer(buffer: u32, size: usize) -> Vec<u8> {
     if size == 0 {
         return Vec::new();
     }
     let bytes = received(|data, received_size| {
         // SAFETY: `data` and `received_size` are valid for writes.
-        unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, received_size) }
+        unsafe { proxy_get_buffer_bytes(buffer, 0, size, data, received_size) }
     });
     bytes.unwrap_or_default()
+}
+
+/// Has the current plugin ticked every so many milliseconds.
+pub fn tick_every(period: u32) {
+    // SAFETY: no pointer is passed.
+    unsafe { proxy_set_tick_period_milliseconds(period) };
+}
+
+/// Posts a body to a cluster of the proxy's, which has so many milliseconds to answer. Returns the number of the
+/// call, or none when it could not be made.
+pub fn post(cluster: &str, headers: &[(&str, &str)], body: &str, timeout: u32) -> Option<u32> {
+    let (headers, mut call) = (pairs(headers), 0);
+    // SAFETY: all texts outlive the call; a length of zero means that there are no trailers; `call` is valid
+    // for writes.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            null(),
+            0,
+            timeout,
+            &raw mut call,
+        )
+    };
+    (status == OK).then_some(call)
+}
+
+/// Packs headers as [`Headers`] unpacks them.
+fn pairs(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let mut size = |size: usize| {
+        packed.extend_from_slice(&u32::try_from(size).unwrap_or_default().to_le_bytes());
+    };
+    size(headers.len());
+    for (name, value) in headers {
+        size(name.len());
+        size(value.len());
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        packed.extend_from_slice(text.as_bytes());
+        packed.push(0);
+    }
+    packed
 }
 
 /// Puts a value where every VM of this plugin sees it. Returns false if that very value was there.

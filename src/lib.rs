@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod collector;
 mod header;
 mod host;
 mod metrics;

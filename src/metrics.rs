@@ -20,6 +20,12 @@ pub enum Counter {
     Failure(Cause),
     /// Records that were not written, for the rate limit.
     RecordsSuppressed,
+    /// Records that the collector has taken.
+    OtlpRecordsSent,
+    /// Records that made room for others, or that nobody was left to send.
+    OtlpRecordsDropped,
+    /// Records that the collector has refused.
+    OtlpRecordsFailed,
     /// Places in the configuration that could not be read as meant.
     ConfigurationErrors,
 }
@@ -31,6 +37,9 @@ impl Counter {
                 let gate = cause.row().gate;
                 format!("failgate_failures.component.{gate}.tag.{cause};.total").into()
             }
+            Self::OtlpRecordsSent => "failgate_otlp_records_sent.total".into(),
+            Self::OtlpRecordsDropped => "failgate_otlp_records_dropped.total".into(),
+            Self::OtlpRecordsFailed => "failgate_otlp_records_failed.total".into(),
             Self::RecordsSuppressed => "failgate_records_suppressed.total".into(),
             Self::ConfigurationErrors => "failgate_configuration_errors.total".into(),
         }
@@ -38,15 +47,23 @@ impl Counter {
 }
 
 /// The counters of one VM; the proxy adds up those of all of them.
-#[derive(Default)]
 pub struct Metrics {
+    enabled: bool,
     /// What has been counted, and the proxy's number for it.
     defined: RefCell<Vec<(Counter, u32)>>,
 }
 
 impl Metrics {
+    /// Counters that count, or do not.
+    pub fn new(enabled: bool) -> Self {
+        Self { enabled, defined: RefCell::default() }
+    }
+
     /// Adds to a counter.
     pub fn add(&self, counter: Counter, count: usize) {
+        if !self.enabled || count == 0 {
+            return;
+        }
         let Ok(mut defined) = self.defined.try_borrow_mut() else { return };
         let known = defined.iter().find(|(known, _)| *known == counter).map(|(_, number)| *number);
         let number = known.or_else(|| {

@@ -11,7 +11,8 @@ use core::cell::RefCell;
 use failgate_verdict::field::attribute;
 use failgate_verdict::settings::Settings;
 
-use crate::host::{self, Level, OneThread};
+use crate::collector::Collector;
+use crate::host::{self, Headers, Level, OneThread};
 use crate::metrics::{Counter, Metrics};
 use crate::report::Reporter;
 use crate::stream::Passed;
@@ -83,7 +84,7 @@ pub fn created(number: u32, parent: u32) {
 /// The plugin has a configuration. What is wrong in it is said, and the default stands in its place.
 pub fn configured(number: u32, configuration: &[u8]) {
     let (settings, problems) = Settings::parse(configuration);
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(settings.metrics.enabled);
     // Each worker has a VM of its own, and all of them read the same configuration: one says so.
     if host::share("failgate.configuration", configuration) {
         host::log(Level::Info, concat!("failgate ", env!("CARGO_PKG_VERSION"), " is configured"));
@@ -92,16 +93,15 @@ pub fn configured(number: u32, configuration: &[u8]) {
                 format!("failgate configuration: {problem}; the default stands in its place");
             host::log(Level::Error, &message);
         }
-        if settings.metrics.enabled && !problems.is_empty() {
-            metrics.add(Counter::ConfigurationErrors, problems.len());
-        }
+        metrics.add(Counter::ConfigurationErrors, problems.len());
         if let Some(more) = problems.len().checked_sub(PROBLEMS).filter(|more| *more > 0) {
             host::log(Level::Error, &format!("failgate configuration: {more} more mistakes"));
         }
     }
-    let proxy = host::text(const { attribute("node_cluster") })
-        .or_else(|| host::text(const { attribute("node_id") }));
-    let reporter = Some(Rc::new(Reporter::new(settings, proxy, metrics)));
+    let node = host::text(const { attribute("node_id") });
+    let proxy = host::text(const { attribute("node_cluster") }).or_else(|| node.clone());
+    let collector = Collector::new(&settings.otlp, proxy.as_deref(), node.as_deref());
+    let reporter = Some(Rc::new(Reporter::new(settings, proxy, metrics, collector)));
     put(Context { number, kind: Kind::Plugin, reporter, passed: None });
 }
 
@@ -124,7 +124,34 @@ pub fn stream_ended(number: u32) {
     }
 }
 
-/// The context is over.
+/// The plugin's time has come to send what waits.
+pub fn tick(number: u32) {
+    if let Some(reporter) = reporter(number) {
+        reporter.tick();
+    }
+}
+
+/// A call of the plugin's is over.
+pub fn answered(number: u32, call: u32, headers: &Headers, body: &dyn Fn() -> Vec<u8>) {
+    if let Some(reporter) = reporter(number) {
+        reporter.answered(call, headers, body);
+    }
+}
+
+/// The context is over. What a plugin still has to send goes to another one that sends too, if there is one:
+/// the one with the new configuration.
 pub fn deleted(number: u32) {
-    contexts(|contexts| find(contexts, number).map(|at| contexts.remove(at)));
+    let ended = contexts(|contexts| {
+        let ended = find(contexts, number).ok().map(|at| contexts.remove(at))?;
+        let plugins = contexts.iter().rev().filter(|context| context.kind == Kind::Plugin);
+        let mut reporters = plugins.filter_map(|context| context.reporter.clone());
+        let successor =
+            if ended.kind == Kind::Plugin { reporters.find(|it| it.exports()) } else { None };
+        Some((ended, successor))
+    });
+    if let Some((Context { kind: Kind::Plugin, reporter: Some(reporter), .. }, successor)) =
+        ended.flatten()
+    {
+        reporter.close(successor.as_deref());
+    }
 }

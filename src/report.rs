@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use failgate_verdict::judge::Criteria;
@@ -9,9 +10,11 @@ use failgate_verdict::rate::TokenBucket;
 use failgate_verdict::record::Record;
 use failgate_verdict::settings::Settings;
 use failgate_verdict::text::spliceable;
+use failgate_verdict::{keys, otlp};
 
+use crate::collector::{Collector, OWN};
 use crate::header::Header;
-use crate::host::{self, Level};
+use crate::host::{self, Headers, Level};
 use crate::metrics::{Counter, Metrics};
 use crate::stream::{self, Passed};
 
@@ -27,14 +30,21 @@ pub struct Reporter {
     lines: RefCell<TokenBucket>,
     header: Header,
     metrics: Metrics,
+    collector: Option<Collector>,
 }
 
 impl Reporter {
     /// A reporter with these settings.
-    pub fn new(settings: Settings, proxy: Option<String>, metrics: Metrics) -> Self {
+    pub fn new(
+        settings: Settings,
+        proxy: Option<String>,
+        metrics: Metrics,
+        collector: Option<Collector>,
+    ) -> Self {
         let lines = RefCell::new(TokenBucket::new(settings.log.max_per_second));
         let header = Header::new(&settings.header);
-        Self { criteria: settings.criteria(), settings, proxy, lines, header, metrics }
+        let criteria = settings.criteria();
+        Self { settings, criteria, proxy, lines, header, metrics, collector }
     }
 
     /// Looks at response headers that pass.
@@ -51,34 +61,66 @@ impl Reporter {
         if self.settings.ignore.contains(&verdict.cause) {
             return;
         }
-        self.count(Counter::Failure(verdict.cause));
+        self.metrics.add(Counter::Failure(verdict.cause), 1);
         let now = host::now();
-        let record = Record::new(&verdict, &evidence, &ended.facts(now));
-        if is_filter && self.settings.filter_state.enabled {
+        let line = self.line(now);
+        let has_state = is_filter && self.settings.filter_state.enabled;
+        let collector = self.collector.as_ref().filter(|_| !ended.is_asked_by(OWN));
+        if line.is_none() && !has_state && collector.is_none() {
+            return;
+        }
+        let extra = ended.extra(&self.settings.fields);
+        let facts = ended.facts(now, extra.borrowed());
+        let mut record = Record::new(&verdict, &evidence, &facts);
+        if has_state {
             set_filter_state(&record);
         }
-        self.log(record, now);
-    }
-
-    fn count(&self, counter: Counter) {
-        if self.settings.metrics.enabled {
-            self.metrics.add(counter, 1);
+        if let Some(collector) = collector {
+            collector.push(otlp::log_record(&record, facts.start, now), &self.metrics);
         }
-    }
-
-    fn log(&self, mut record: Record, now: u64) {
-        if !self.settings.log.enabled {
-            return;
-        }
-        let Ok(mut lines) = self.lines.try_borrow_mut() else { return };
-        let Some(suppressed) = lines.take(now) else {
-            self.count(Counter::RecordsSuppressed);
-            return;
-        };
-        record.suppressed = (suppressed > 0).then_some(suppressed);
-        // Nothing in a record can fail to be written as JSON.
-        if let Ok(json) = serde_json::to_string(&record) {
+        if let Some(suppressed) = line {
+            record.suppressed = (suppressed > 0).then_some(suppressed);
+            let json = keys::write(&record);
             host::log(level(self.settings.log.level), &format!("{PREFIX}{json}"));
+        }
+    }
+
+    /// May a line be written? If so, how many were not since the last one?
+    fn line(&self, now: u64) -> Option<u64> {
+        if !self.settings.log.enabled {
+            return None;
+        }
+        let line = self.lines.try_borrow_mut().ok()?.take(now);
+        if line.is_none() {
+            self.metrics.add(Counter::RecordsSuppressed, 1);
+        }
+        line
+    }
+
+    /// Sends to the collector what is due.
+    pub fn tick(&self) {
+        if let Some(collector) = &self.collector {
+            collector.send(&self.metrics);
+        }
+    }
+
+    /// A call to the collector is over.
+    pub fn answered(&self, call: u32, headers: &Headers, body: &dyn Fn() -> Vec<u8>) {
+        if let Some(collector) = &self.collector {
+            collector.answered(call, headers, body, &self.metrics);
+        }
+    }
+
+    /// Does it send to a collector?
+    pub fn exports(&self) -> bool {
+        self.collector.is_some()
+    }
+
+    /// The plugin is over; `successor` sends too, with the configuration that comes next.
+    pub fn close(&self, successor: Option<&Self>) {
+        if let Some(collector) = &self.collector {
+            let successor = successor.and_then(|successor| successor.collector.as_ref());
+            collector.close(successor, &self.metrics);
         }
     }
 }

@@ -8,11 +8,13 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use failgate_verdict::evidence::{Evidence, Hop, Stream, UpstreamHost};
-use failgate_verdict::field::attribute;
+use failgate_verdict::field::{self, attribute};
 use failgate_verdict::flags::Flags;
 use failgate_verdict::proxy_status::Claim;
-use failgate_verdict::record::Facts;
+use failgate_verdict::record::{Extra, Facts};
 use failgate_verdict::terms::Direction;
+use failgate_verdict::text::whole;
+use failgate_verdict::trace::Trace;
 
 use crate::host::{self, Headers};
 
@@ -173,6 +175,7 @@ pub struct Ended {
     termination: Option<String>,
     downstream_transport: Option<String>,
     protocol: Option<String>,
+    request: Headers,
     method: Option<String>,
     request_id: Option<String>,
     chosen: Box<Chosen>,
@@ -259,6 +262,7 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
         protocol,
         method: request.text(":method"),
         request_id: request.text("x-request-id"),
+        request,
         chosen,
         claim: passed.claim,
         duration: host::unsigned(const { attribute("duration") }),
@@ -287,14 +291,75 @@ impl Ended {
     }
 
     /// The facts that no verdict depends on. The stream has ended `now`, in nanoseconds since 1970.
-    pub fn facts(&self, now: u64) -> Facts<'_> {
+    pub fn facts<'a>(&'a self, now: u64, extra: Extra<'a>) -> Facts<'a> {
         Facts {
             start: self.duration.and_then(|duration| now.checked_sub(duration)),
             duration: self.duration,
             method: self.method.as_deref(),
             request_id: self.request_id.as_deref(),
+            extra,
         }
     }
+
+    /// Those of the facts that may tell of persons that are named.
+    pub fn extra(&self, fields: &[&str]) -> Named {
+        let names = |field: &str| fields.contains(&field);
+        let header = |field, header| if names(field) { self.request.text(header) } else { None };
+        let attribute = |field, attribute| if names(field) { host::text(attribute) } else { None };
+        Named {
+            path: header("path", ":path"),
+            authority: header("authority", ":authority"),
+            user_agent: header("user_agent", "user-agent"),
+            downstream_remote_address: attribute(
+                "downstream_remote_address",
+                const { field::attribute("downstream_remote_address") },
+            ),
+            requested_server_name: attribute(
+                "requested_server_name",
+                const { field::attribute("requested_server_name") },
+            ),
+            trace: if names("trace") { trace(&self.request) } else { None },
+        }
+    }
+
+    /// Does the name of the request's user agent begin so?
+    pub fn is_asked_by(&self, user_agent: &str) -> bool {
+        let own = self.request.first("user-agent");
+        own.is_some_and(|own| own.starts_with(user_agent.as_bytes()))
+    }
+}
+
+/// What the configuration has named of a stream.
+pub struct Named {
+    path: Option<String>,
+    authority: Option<String>,
+    user_agent: Option<String>,
+    downstream_remote_address: Option<String>,
+    requested_server_name: Option<String>,
+    trace: Option<Trace>,
+}
+
+impl Named {
+    /// The same, for a record.
+    pub fn borrowed(&self) -> Extra<'_> {
+        Extra {
+            path: self.path.as_deref(),
+            authority: self.authority.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            downstream_remote_address: self.downstream_remote_address.as_deref(),
+            requested_server_name: self.requested_server_name.as_deref(),
+            trace: self.trace.as_ref(),
+        }
+    }
+}
+
+/// Where a request says that it belongs in a trace.
+fn trace(request: &Headers) -> Option<Trace> {
+    let header = |name| request.text(name);
+    header("traceparent")
+        .and_then(|value| Trace::from_traceparent(&value))
+        .or_else(|| Trace::from_b3(&header("b3")?))
+        .or_else(|| Trace::new(&header("x-b3-traceid")?, &header("x-b3-spanid")?))
 }
 
 /// `application/grpc` and what begins with it: `+proto`, `-web`.
@@ -302,6 +367,6 @@ fn is_grpc(content_type: &[u8]) -> bool {
     content_type.starts_with(b"application/grpc")
 }
 
-fn number<T: core::str::FromStr>(text: &[u8]) -> Option<T> {
-    core::str::from_utf8(text).ok()?.parse().ok()
+fn number<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
+    T::try_from(whole(core::str::from_utf8(text).ok()?)?).ok()
 }

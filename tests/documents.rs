@@ -10,11 +10,12 @@
 use std::fs;
 use std::path::Path;
 
-use failgate_cli::causes;
+use failgate_cli::{causes, configuration};
 use failgate_lab::{records, workspace};
 use failgate_verdict::cause::Cause;
-use failgate_verdict::record::{Record, STRING_BYTES};
-use failgate_verdict::settings::{Kind, SETTINGS, Settings};
+use failgate_verdict::keys::KEYS;
+use failgate_verdict::record::{EXTRA_FIELDS, Record, STRING_BYTES};
+use failgate_verdict::settings::Settings;
 use failgate_verdict::terms::{DECIDED_BY, DELIVERED, GATES, RESPONDERS, SIDES, Term};
 use serde_json::{Value, json};
 
@@ -72,28 +73,63 @@ fn the_gates_in_the_readme_are_those_of_the_code() {
 }
 
 #[test]
-fn the_settings_in_the_readme_are_those_of_the_code() {
-    let mut defaults = Settings::default();
-    let rows = SETTINGS.iter().map(|setting| {
-        let (kind, default) = match &setting.kind {
-            Kind::Boolean(place) => ("true or false".to_owned(), json!(*place(&mut defaults))),
-            Kind::Integer(least, most, place) => {
-                (format!("whole number, {least} to {most}"), json!(*place(&mut defaults)))
-            }
-            Kind::Choice(words, place) => {
-                (format!("one of {}", words.join(", ")), json!(*place(&mut defaults)))
-            }
-            Kind::HeaderName(place) => ("name of a header".to_owned(), json!(place(&mut defaults))),
-            Kind::Causes(place) => ("list of causes".to_owned(), json!(place(&mut defaults))),
-            Kind::GrpcStatuses(_) => (
-                "list of gRPC statuses, 1 to 16".to_owned(),
-                defaults.criteria().grpc_failures().collect(),
-            ),
-        };
-        format!("| `{}` | {kind} | `{default}` | {} |\n", setting.path, setting.says)
-    });
-    let rows: String = rows.collect();
-    assert!(read("README.md").contains(&rows), "the table of settings should be\n{rows}");
+fn the_settings_are_those_of_the_code() {
+    let table = configuration::table();
+    assert!(read("docs/configuration.md").contains(&table), "not fresh: cargo xtask docs");
+    let schema = configuration::schema_file().unwrap();
+    assert!(read("schema/configuration.v1.json") == schema, "not fresh: cargo xtask docs");
+    for field in EXTRA_FIELDS {
+        assert!(read("docs/configuration.md").contains(&format!("\n| `{field}` | `")), "{field}");
+    }
+}
+
+/// What the schema accepts, the filter reads without a word, and the other way round.
+#[test]
+fn the_schema_of_the_configuration_is_what_the_filter_reads() {
+    let schema = jsonschema::validator_for(&configuration::schema()).unwrap();
+    let good = [
+        json!(null),
+        json!({}),
+        json!({ "log": {}, "otlp": {} }),
+        json!({ "log": { "enabled": false, "level": "debug", "maxPerSecond": 10000 } }),
+        json!({ "header": { "mode": "off", "name": "x-status" } }),
+        json!({ "otlp": { "cluster": "outbound|4318||a.b", "interval": "100ms", "timeout": "1m" } }),
+        json!({ "otlp": { "path": "/v1/logs", "authority": "a:1", "maxQueue": 1, "maxBatch": 1000 } }),
+        json!({ "fields": ["path", "trace"], "ignore": ["client_reset"], "grpcStatuses": [1, 16] }),
+    ];
+    let bad = [
+        json!([]),
+        json!("x"),
+        json!({ "logs": {} }),
+        json!({ "log": null }),
+        json!({ "log": { "enabled": "true" } }),
+        json!({ "log": { "level": "WARN" } }),
+        json!({ "log": { "maxPerSecond": 0 } }),
+        json!({ "log": { "maxPerSecond": 10001 } }),
+        json!({ "log": { "maxPerSecond": "7" } }),
+        json!({ "header": { "name": "set-cookie" } }),
+        json!({ "header": { "name": "x-envoy-a" } }),
+        json!({ "header": { "name": "x-" } }),
+        json!({ "header": { "name": format!("x-{}", "a".repeat(63)) } }),
+        json!({ "otlp": { "cluster": "a b" } }),
+        json!({ "otlp": { "cluster": "a".repeat(257) } }),
+        json!({ "otlp": { "path": "" } }),
+        json!({ "otlp": { "interval": 5 } }),
+        json!({ "otlp": { "interval": "5" } }),
+        json!({ "otlp": { "interval": "1.5s" } }),
+        json!({ "fields": ["cookie"] }),
+        json!({ "fields": "path" }),
+        json!({ "ignore": ["nothing"] }),
+        json!({ "grpcStatuses": [0] }),
+        json!({ "grpcStatuses": [17] }),
+    ];
+    for (expected, values) in [(true, good.as_slice()), (false, bad.as_slice())] {
+        for value in values {
+            let problems = Settings::parse(value.to_string().as_bytes()).1;
+            assert_eq!(schema.is_valid(value), expected, "the schema: {value}");
+            assert_eq!(problems.is_empty(), expected, "the filter: {value}: {problems:?}");
+        }
+    }
 }
 
 fn names<T>(terms: &[Term<T>]) -> Value {
@@ -115,6 +151,15 @@ fn the_schema_has_the_words_of_the_code() {
     errors.dedup();
     assert_eq!(properties["error"]["enum"], json!(errors));
     assert_eq!(properties["policy"]["maxLength"], json!(STRING_BYTES));
+    let flattened =
+        properties.as_object().unwrap().iter().flat_map(
+            |(name, schema)| match schema["properties"].as_object() {
+                Some(inner) => inner.keys().map(|inner| format!("{name}.{inner}")).collect(),
+                None => vec![name.clone()],
+            },
+        );
+    let paths: Vec<&str> = KEYS.iter().map(|key| key.path).collect();
+    assert_eq!(flattened.collect::<Vec<_>>(), paths);
 }
 
 #[test]
@@ -130,6 +175,7 @@ fn no_document_names_a_path_of_a_machine() {
         "README.md",
         "ARCHITECTURE.md",
         "docs/access-log.md",
+        "docs/configuration.md",
         "docs/proxy-status.md",
         "schema/record.v1.json",
     ] {

@@ -27,6 +27,10 @@ mod mesh;
 mod metrics;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
+#[path = "e2e/otlp.rs"]
+mod otlp;
+#[path = "e2e/persons.rs"]
+mod persons;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
 #[path = "e2e/reconfiguration.rs"]
@@ -78,6 +82,8 @@ fn main() -> ExitCode {
     sinks::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
     prometheus::add(&rig, &mut trials);
+    otlp::add(&rig, &mut trials);
+    persons::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
     reconfiguration::add(&rig, &mut trials);

@@ -16,6 +16,7 @@ use failgate_lab::config::{
 };
 use failgate_lab::hop::{Mount, PATIENCE};
 use failgate_lab::mock::Mock;
+use failgate_lab::otlp::{self, Receiver};
 use failgate_lab::proxy::{Options, Proxy};
 use failgate_lab::{Error, Result, wait_until};
 use libtest_mimic::Trial;
@@ -28,6 +29,8 @@ use crate::{Rig, test};
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     trials.push(test(rig, "a_new_configuration_takes_effect_and_disturbs_no_request", |rig| changes(rig, Mount::Filter)));
     trials.push(test(rig, "a_new_configuration_of_an_access_logger_takes_effect_too", |rig| changes(rig, Mount::AccessLogger)));
+    trials.push(test(rig, "what_waits_for_the_collector_goes_to_the_new_configuration", handed_over));
+    trials.push(test(rig, "what_waits_for_the_collector_is_dropped_and_counted_when_nobody_sends_any_more", dropped));
 }
 
 const WORKERS: u32 = 2;
@@ -42,15 +45,18 @@ struct Delivered<'a> {
     proxy: Proxy,
     port: u16,
     mock: Mock,
+    collector: Receiver,
 }
 
 impl<'a> Delivered<'a> {
     fn start(rig: &'a Rig, mount: Mount, configuration: &str) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| Error::new("making a folder", error))?;
-        let mock = Mock::start()?;
+        let (mock, collector) = (Mock::start()?, Receiver::start()?);
         let lds = folder.path().join("listeners.json");
         write(rig, mount, &lds, 1, configuration)?;
-        let bootstrap = bootstrap("client", &[], &[cluster("server", &[mock.port()])]);
+        let clusters =
+            [cluster("server", &[mock.port()]), cluster("collector", &[collector.port()])];
+        let bootstrap = bootstrap("client", &[], &clusters);
         let source = json!({ "path_config_source": { "path": lds }, "resource_api_version": "V3" });
         let bootstrap = with(bootstrap, json!({ "dynamic_resources": { "lds_config": source } }));
         let options = Options {
@@ -62,7 +68,7 @@ impl<'a> Delivered<'a> {
         };
         let proxy = Proxy::start(&rig.envoy, &bootstrap, &options)?;
         let port = proxy.wait_for_port("delivered")?;
-        Ok(Self { rig, mount, folder, proxy, port, mock })
+        Ok(Self { rig, mount, folder, proxy, port, mock, collector })
     }
 
     /// Delivers a new version; it is in force for new connections when this returns, or in a moment.
@@ -248,4 +254,47 @@ fn counters_went_on(proxy: &Proxy) -> Result<()> {
         wait_until(PATIENCE, &what, || same().is_ok_and(|same| same))?;
     }
     expect(count("configuration_errors")? == 2, proxy, "both mistakes are counted, once")
+}
+
+const RECORDS: u64 = 20;
+
+/// A proxy with records that wait for a time that is far off.
+fn with_records_that_wait(rig: &Rig) -> Result<Delivered<'_>> {
+    let patient = r#"{"otlp":{"cluster":"collector","interval":"60s"}}"#;
+    let delivered = Delivered::start(rig, Mount::Filter, patient)?;
+    for number in 0..RECORDS {
+        expect(delivered.reports(&format!("waits-{number}"))?, &delivered.proxy, "a failure")?;
+    }
+    expect(delivered.collector.tries().is_empty(), &delivered.proxy, "the records wait")?;
+    Ok(delivered)
+}
+
+fn wait_for_records(delivered: &Delivered<'_>, sent: u64, dropped: u64) -> Result<()> {
+    // A counter that nothing was added to is not there.
+    let count = |what: &str| {
+        let name = format!("wasmcustom.failgate_otlp_records_{what}.total");
+        delivered.proxy.stat(&name).unwrap_or_default()
+    };
+    let counted = || count("sent") == sent && count("dropped") == dropped;
+    wait_until(PATIENCE, &format!("{sent} records to be sent, {dropped} dropped"), counted)
+        .inspect_err(|_| eprintln!("{} {}", count("sent"), count("dropped")))
+}
+
+fn handed_over(rig: &Rig) -> Result<()> {
+    let delivered = with_records_that_wait(rig)?;
+    delivered.deliver(2, r#"{"otlp":{"cluster":"collector","interval":"100ms"}}"#)?;
+    delivered.wait_for_drain()?;
+    wait_for_records(&delivered, RECORDS, 0)?;
+    let logs = otlp::check(&delivered.collector.delivered())?;
+    let ids: BTreeSet<String> =
+        logs.iter().map(|log| log.attributes["failgate.request_id"].to_string()).collect();
+    expect(ids.len() as u64 == RECORDS, &delivered.proxy, "each record arrives")
+}
+
+fn dropped(rig: &Rig) -> Result<()> {
+    let delivered = with_records_that_wait(rig)?;
+    delivered.deliver(2, "{}")?;
+    delivered.wait_for_drain()?;
+    wait_for_records(&delivered, 0, RECORDS)?;
+    expect(delivered.collector.tries().is_empty(), &delivered.proxy, "nothing is sent")
 }

@@ -143,7 +143,7 @@ fn counter(hop: &Hop, name: &str) -> Result<u64> {
 }
 
 /// How much memory Envoy holds, in kB.
-fn resident(hop: &Hop) -> Result<u64> {
+pub fn resident(hop: &Hop) -> Result<u64> {
     let path = format!("/proc/{}/status", hop.proxy.pid());
     let status = fs::read_to_string(&path).map_err(|error| Error::new(path.clone(), error))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

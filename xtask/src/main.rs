@@ -26,7 +26,8 @@ cargo xtask demo [--mesh] [--keep]  provoke failures in a real Envoy and print t
                                     --keep leaves Envoy running, to be tried with curl
 cargo xtask record [WORLD]          write down the records that the end-to-end tests compare with, of all
                                     worlds or one: one-hop, mesh, zoo
-cargo xtask docs                    write docs/causes.md from the tables
+cargo xtask docs                    write docs/causes.md, the table of docs/configuration.md and
+                                    schema/configuration.v1.json from the tables
 cargo xtask bench inspect           measure how fast the command line reads a log, beside jq
 cargo xtask bench start             measure what the module costs a proxy that starts, by its workers";
 

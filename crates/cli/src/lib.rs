@@ -10,6 +10,7 @@
 pub mod args;
 pub mod causes;
 pub mod check;
+pub mod configuration;
 pub mod explain;
 pub mod format;
 pub mod inspect;

@@ -82,6 +82,7 @@ fn evidence(record: &Record) -> Told<'_> {
         duration: record.duration_ms.map(|duration| duration * 1_000_000),
         method: record.method.as_deref(),
         request_id: record.request_id.as_deref(),
+        ..Facts::default()
     };
     let attempts = record.retry.as_ref().and_then(|retry| retry.attempts);
     let attempts = attempts.map_or(vec![1, 0], |attempts| vec![attempts]);
@@ -295,6 +296,7 @@ impl Owned {
                 duration: Some(7_000_000),
                 method,
                 request_id: id,
+                ..Facts::default()
             },
         }
     }

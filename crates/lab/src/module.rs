@@ -80,6 +80,8 @@ pub const EXPORTS: &[(&str, &str)] = &[
     ("proxy_on_configure",          "reads the plugin's configuration"),
     ("proxy_on_response_headers",   "the header that tells the next proxy; what it has said is read here too"),
     ("proxy_on_log",                "the stream has ended: the one callback that judges"),
+    ("proxy_on_tick",               "the next batch of records for the collector is due; called only where one is configured"),
+    ("proxy_on_http_call_response", "the collector has answered"),
     ("proxy_on_delete",             "frees the stream's context; without it every stream leaks"),
 ];
 

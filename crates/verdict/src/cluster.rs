@@ -4,7 +4,7 @@
 //! plain Envoy, or to Istio's two clusters for unknown destinations.
 
 use crate::terms::Direction;
-use crate::text::split_once;
+use crate::text::{split_once, whole};
 
 /// Traffic to a destination that the registry does not hold, let through (`ALLOW_ANY`).
 pub const PASSTHROUGH: &str = "PassthroughCluster";
@@ -42,7 +42,7 @@ fn parts(name: &str) -> Option<ClusterName<'_>> {
         "inbound" | "inbound-vip" => Direction::Inbound,
         _ => return None,
     };
-    let port = port.parse().ok().filter(|port| *port != 0);
+    let port = whole(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
     Some(ClusterName { direction, port, subset: present(subset), host: present(host) })
 }
 

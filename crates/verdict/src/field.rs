@@ -83,6 +83,15 @@ pub const FIELDS: &[Field] = &[
         &[]),
 ];
 
+/// Facts that a record states only where the configuration names them, and that the filter reads as attributes.
+#[rustfmt::skip]
+pub const EXTRA: &[Field] = &[
+    row("downstream_remote_address",           "source.address",                    "%DOWNSTREAM_REMOTE_ADDRESS%",
+        &[]),
+    row("requested_server_name",               "connection.requested_server_name",  "%REQUESTED_SERVER_NAME%",
+        &[]),
+];
+
 /// The place in [`FIELDS`] of the fact with that key, for constants only: a key without a row does not
 /// compile.
 #[must_use]
@@ -100,12 +109,15 @@ pub const fn index(key: &str) -> usize {
 /// The attribute of the fact with that key, for constants only: a key without a row does not compile.
 #[must_use]
 pub const fn attribute(key: &str) -> &'static str {
-    let mut rows = FIELDS;
-    while let [row, rest @ ..] = rows {
-        if crate::cause::equal(row.key, key) {
-            return row.attribute;
+    let mut tables = [FIELDS, EXTRA].as_slice();
+    while let &[mut rows, ref rest @ ..] = tables {
+        while let [row, rest @ ..] = rows {
+            if crate::cause::equal(row.key, key) {
+                return row.attribute;
+            }
+            rows = rest;
         }
-        rows = rest;
+        tables = rest;
     }
     crate::cause::no_such_row()
 }
@@ -134,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_key_leads_to_its_attribute() {
-        for row in FIELDS {
+        for row in FIELDS.iter().chain(EXTRA) {
             assert_eq!(attribute(row.key), row.attribute);
         }
     }

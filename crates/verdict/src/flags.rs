@@ -10,6 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::cause::{Cause, cause};
+use crate::text::whole;
 
 /// One response flag.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ fn bit(name: &str) -> Option<u8> {
     if let Some(row) = FLAGS.iter().find(|row| row.short == name || row.long == name) {
         return Some(row.bit);
     }
-    name.strip_prefix("bit")?.parse().ok().filter(|bit| *bit < 64)
+    whole(name.strip_prefix("bit")?).and_then(|bit| u8::try_from(bit).ok()).filter(|bit| *bit < 64)
 }
 
 /// The set that holds the one flag of that short name. Used by constants only: a name without a row does

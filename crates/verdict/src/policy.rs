@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::text::{split_once, starts};
+use crate::text::{split_once, starts, whole};
 
 const DENIED: &str = "rbac_access_denied_matched_policy[";
 
@@ -42,7 +42,7 @@ fn istio(name: &str) -> Option<Policy<'_>> {
     let (_, rest) = split_once(name, "ns[")?;
     let (namespace, rest) = split_once(rest, "]-policy[")?;
     let (name, rule) = split_once(rest, "]-rule[")?;
-    let rule = rule.strip_suffix(']')?.parse().ok();
+    let rule = whole(rule.strip_suffix(']')?).and_then(|rule| u32::try_from(rule).ok());
     Some(Policy { namespace: Some(namespace), name, rule })
 }
 

@@ -17,6 +17,7 @@ use crate::judge::Verdict;
 use crate::look::look;
 use crate::terms::{DecidedBy, Delivered, Direction, Gate, Responder, Side};
 use crate::text::bounded;
+use crate::trace::Trace;
 
 /// The schema version, the value of `v`.
 pub const VERSION: u8 = 1;
@@ -72,6 +73,15 @@ pub struct Record {
     /// The request's method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// The path without its query, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The authority (`Host`), where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// The user agent, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
     /// The status that the caller received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_code: Option<u16>,
@@ -93,6 +103,12 @@ pub struct Record {
     /// The downstream transport failure reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downstream_transport_failure_reason: Option<String>,
+    /// The caller's `address:port`, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downstream_remote_address: Option<String>,
+    /// The server name that the caller asked for in TLS, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_server_name: Option<String>,
     /// The upstream cluster's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_cluster: Option<String>,
@@ -108,6 +124,12 @@ pub struct Record {
     /// `x-request-id`: what joins the records of one request on several proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The trace that the request belongs to, 32 hexadecimal digits, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// The span that the request belongs to, 16 hexadecimal digits, where `fields` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     /// From the first byte of the request to the end of the stream, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
@@ -166,7 +188,36 @@ pub struct Facts<'a> {
     pub method: Option<&'a str>,
     /// `x-request-id`.
     pub request_id: Option<&'a str>,
+    /// What the configuration asks for beyond that.
+    pub extra: Extra<'a>,
 }
+
+/// What is in a record only if the configuration names it, since it may tell of persons: see [`EXTRA_FIELDS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extra<'a> {
+    /// The path; its query is left out.
+    pub path: Option<&'a str>,
+    /// The authority.
+    pub authority: Option<&'a str>,
+    /// The user agent.
+    pub user_agent: Option<&'a str>,
+    /// The caller's `address:port`.
+    pub downstream_remote_address: Option<&'a str>,
+    /// The server name that the caller asked for in TLS.
+    pub requested_server_name: Option<&'a str>,
+    /// Where the request belongs in a trace.
+    pub trace: Option<&'a Trace>,
+}
+
+/// What the setting `fields` may name. No other header's value is ever in a record.
+pub const EXTRA_FIELDS: &[&str] = &[
+    "path",
+    "authority",
+    "user_agent",
+    "downstream_remote_address",
+    "requested_server_name",
+    "trace",
+];
 
 impl Record {
     /// Writes down a verdict with the evidence that led to it.
@@ -191,6 +242,9 @@ impl Record {
             direction: Some(evidence.direction).filter(|it| *it != Direction::Unspecified),
             protocol: fact(evidence.protocol),
             method: fact(facts.method),
+            path: fact(facts.extra.path.map(without_query)),
+            authority: fact(facts.extra.authority),
+            user_agent: fact(facts.extra.user_agent),
             response_code: evidence.status,
             grpc_status: evidence.grpc_status,
             response_flags: evidence.flags.short_names(),
@@ -198,11 +252,15 @@ impl Record {
             connection_termination_details: fact(evidence.termination),
             upstream_transport_failure_reason: fact(evidence.transport),
             downstream_transport_failure_reason: fact(evidence.downstream_transport),
+            downstream_remote_address: fact(facts.extra.downstream_remote_address),
+            requested_server_name: fact(facts.extra.requested_server_name),
             upstream_cluster: fact(evidence.cluster),
             upstream_host: fact(evidence.upstream_address()),
             route_name: fact(evidence.route),
             service: evidence.cluster.and_then(service),
             request_id: fact(facts.request_id),
+            trace_id: facts.extra.trace.map(|trace| trace.trace_id.clone()),
+            span_id: facts.extra.trace.map(|trace| trace.span_id.clone()),
             duration_ms: facts.duration.map(|nanoseconds| nanoseconds / 1_000_000),
             suppressed: None,
         }
@@ -212,6 +270,12 @@ impl Record {
 /// A fact as a record states it: bounded, and left out when it is empty.
 fn fact(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(|text| bounded(text, STRING_BYTES).to_string())
+}
+
+/// A path up to its query or fragment.
+fn without_query(path: &str) -> &str {
+    let end = path.bytes().position(|byte| matches!(byte, b'?' | b'#'));
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
 /// What to look at. Where the next hop said why, that is seen from there: an inbound sidecar.
@@ -349,6 +413,14 @@ mod tests {
         let verdict = judge(&evidence).unwrap();
         let json = serde_json::to_string(&Record::new(&verdict, &evidence, &facts)).unwrap();
         assert!(json.len() < 16 * STRING_BYTES, "{} bytes", json.len());
+    }
+
+    #[test]
+    fn a_path_is_written_without_its_query() {
+        assert_eq!(without_query("/a/b?token=c#d"), "/a/b");
+        assert_eq!(without_query("/a/b#token"), "/a/b");
+        assert_eq!(without_query("/a/b"), "/a/b");
+        assert_eq!(without_query("?a"), "");
     }
 
     #[test]

@@ -121,8 +121,13 @@ pub struct Term<T: 'static> {
     pub says: &'static str,
 }
 
+/// Words that are for people to read: the module, which has no screen, goes without.
+pub(crate) const fn for_people(words: &'static str) -> &'static str {
+    if cfg!(target_family = "wasm") { "" } else { words }
+}
+
 const fn term<T>(value: T, name: &'static str, says: &'static str) -> Term<T> {
-    Term { value, name, says }
+    Term { value, name, says: for_people(says) }
 }
 
 /// The gates, in order, each with the question that it asks.
@@ -207,7 +212,38 @@ spelled_by!(Responder, RESPONDERS);
 spelled_by!(Delivered, DELIVERED);
 spelled_by!(DecidedBy, DECIDED_BY);
 
+/// The gRPC statuses by their numbers, in the spelling of the gRPC documentation.
+pub const GRPC_STATUSES: &[&str] = &[
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
 impl Direction {
+    /// The word for it in a record.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+
     /// Reads `xds.listener_direction`; a number that is not known counts as unspecified.
     #[must_use]
     pub fn from_number(number: i64) -> Self {

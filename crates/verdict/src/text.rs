@@ -70,6 +70,13 @@ pub(crate) fn split_once<'a>(text: &'a str, separator: &str) -> Option<(&'a str,
     Some((text.get(..at)?, text.get(at + separator.len()..)?))
 }
 
+/// A whole number that is not negative, and nothing else.
+#[must_use]
+pub fn whole(text: &str) -> Option<u64> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits(text))
+}
+
 /// The longest start of `text` that has at most `bytes` bytes and ends at a character boundary.
 #[must_use]
 pub fn bounded(text: &str, bytes: usize) -> &str {

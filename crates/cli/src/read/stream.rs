@@ -161,6 +161,7 @@ impl<'a> Stream<'a> {
             duration: self.number(at!("duration")).and_then(|it| it.checked_mul(1_000_000)),
             method: self.text(at!("method")),
             request_id: self.request_id(),
+            ..Facts::default()
         }
     }
 
