@@ -13,6 +13,8 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/delivery.rs"]
+mod delivery;
 #[path = "e2e/examples.rs"]
 mod examples;
 #[path = "e2e/filter_state.rs"]
@@ -25,6 +27,8 @@ mod header;
 mod mesh;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/mount.rs"]
+mod mount;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
 #[path = "e2e/otlp.rs"]
@@ -77,6 +81,8 @@ fn main() -> ExitCode {
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
     zoo::add(&rig, &mut trials);
+    mount::add(&rig, &mut trials);
+    delivery::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
     sinks::add(&rig, &mut trials);

@@ -39,13 +39,15 @@ pub fn inspect() -> Result<bool> {
     let log = workspace().join("target/bench/access.json");
     progress(&format!("writing {LINES} lines to {}", log.display()));
     let bytes = write(&log).map_err(|error| Error::new(log.display().to_string(), error))?;
-    let ours = workspace().join("target/release/failgate");
-    let ours = fastest(&ours, &["inspect", "--format", "json"], &log)?;
-    report("failgate inspect --format json", ours, bytes);
+    let failgate = workspace().join("target/release/failgate");
+    let every = fastest(&failgate, &["inspect", "--format", "json"], &log)?;
+    report("failgate inspect --format json", every, bytes);
+    let ours = fastest(&failgate, &["inspect", "--format", "json", "--jobs", "1"], &log)?;
+    report("failgate inspect --format json --jobs 1", ours, bytes);
     let jq = fastest(&PathBuf::from("jq"), &["-c", "select(.response_flags!=\"-\")"], &log)?;
     report("jq -c 'select(.response_flags!=\"-\")'", jq, bytes);
     let factor = jq.as_secs_f64() / ours.as_secs_f64();
-    println!("{factor:.1} times as fast, {FACTOR} wanted");
+    println!("{factor:.1} times as fast on one core, {FACTOR} wanted");
     Ok(factor >= FACTOR)
 }
 
@@ -56,7 +58,7 @@ fn report(name: &str, time: Duration, bytes: u64) {
     println!("{name:40} {seconds:7.2} s  {megabytes:7.0} MB/s");
 }
 
-/// Both use one thread, so both use one core.
+/// With one thread each, both use one core.
 fn fastest(program: &Path, arguments: &[&str], log: &Path) -> Result<Duration> {
     let mut fastest = Duration::MAX;
     for _ in 0..RUNS {

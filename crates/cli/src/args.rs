@@ -1,5 +1,6 @@
 //! The arguments, as help, completions and the manual page show them too.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -67,8 +68,8 @@ Examples:
   failgate format --for telemetry --encoding text
   failgate format --for envoy
 
-Without these facts a line still gets a verdict, a less exact one: Istio's own format has neither the
-number of attempts nor that of endpoints.";
+Without these facts a line still gets a verdict, a less exact one: Istio's own format has neither
+the number of attempts nor that of endpoints.";
 
 /// Whose access-log format to print.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -109,17 +110,22 @@ pub enum Encoding {
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   kubectl logs deploy/reviews -c istio-proxy | failgate inspect
-  kubectl logs -l app=reviews -c istio-proxy --prefix -f | failgate inspect --cause connection_refused
+  kubectl logs -l app=reviews -c istio-proxy --prefix -f | failgate inspect --gate connect
   failgate inspect --format summary --since 2h access.log access.log.1.gz
   failgate inspect --join client.log server.log
   failgate inspect --format json access.log | jq .cause
 
-Lines may be failgate's records, or access logs in Istio's or Envoy's text format or in JSON, mixed,
-with what kubectl, stern, Docker or CRI put before them. Lines without a time pass --since.
-A line that cannot be read is counted and reported on stderr.";
+Lines may be failgate's records, or access logs in Istio's or Envoy's text format or in JSON,
+mixed, with what kubectl, stern, Docker or CRI put before them; lines that a runtime cut into
+pieces are put together. Lines without a time pass --since. A line that cannot be read is
+counted and reported on stderr.
+
+Where the filter and the access log both tell of a failure, it counts once, and the record
+stands. They are known by the request id, the time and whatever else both say, with at most
+10,000 other failures in between.";
 
 /// What to read, and how to show it.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub struct Inspect {
     /// Files to read, gzip or plain; `-` or none is standard input
@@ -137,7 +143,7 @@ pub struct Inspect {
     /// Only failures of this cause; may be given several times
     #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
     pub cause: Vec<Cause>,
-    /// Only requests since then: a time (RFC 3339), or that long ago (90s, 5m, 2h, 1d)
+    /// Only requests since then: a time (RFC 3339), a day, or that long ago (90s, 5m, 1h30m, 2d)
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<u64>,
     /// Put the lines of one request id from several proxies together
@@ -146,6 +152,9 @@ pub struct Inspect {
     /// Exit with 1 when failures were found
     #[arg(long)]
     pub exit_code: bool,
+    /// Judge with so many threads, which changes nothing but the time; one for each core when it is not given
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
     /// When to use colours; NO_COLOR switches them off too
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
@@ -193,16 +202,28 @@ pub struct Check {
     pub files: Vec<PathBuf>,
 }
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  failgate completions bash > ~/.local/share/bash-completion/completions/failgate
+  failgate completions zsh > ~/.zfunc/_failgate";
+
 /// Whose completions to print.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
 pub struct Completions {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }
 
+const MANUAL_EXAMPLES: &str = "\
+Examples:
+  failgate man > failgate.1
+  failgate man inspect > failgate-inspect.1";
+
 /// Which manual page to print.
 #[derive(Clone, Debug, Default, Args)]
+#[command(after_help = MANUAL_EXAMPLES)]
 pub struct Manual {
     /// One of the commands; none is the page of failgate itself
     #[arg(value_name = "COMMAND")]
@@ -221,27 +242,39 @@ fn causes() -> impl TypedValueParser<Value = Cause> {
         .try_map(|name| Cause::named(&name).ok_or("no such cause"))
 }
 
-/// Nanoseconds since 1970, of a time or of a time ago.
+/// Nanoseconds since 1970, of a time or of a time ago. A day alone begins at midnight in UTC.
 fn since(text: &str) -> Result<u64, String> {
-    if text.contains('-') {
-        return nanoseconds(text)
-            .ok_or_else(|| "expected a time such as 2026-01-31T23:59:59Z".to_owned());
+    let expected =
+        "expected a time such as 2026-01-31T23:59:59Z, or how long ago, such as 90s, 5m, 1h30m, 2d";
+    let is_day = text.len() == 10 && text.contains('-');
+    let time = if is_day { nanoseconds(&format!("{text}T00:00:00Z")) } else { nanoseconds(text) };
+    if let Some(time) = time {
+        return Ok(time);
     }
-    let ago = ago(text).ok_or("expected a time, or a number and one of s, m, h, d")?;
+    let ago = ago(text).ok_or(expected)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.saturating_sub(ago).as_nanos()).map_err(|error| error.to_string())
 }
 
+/// `1h30m`: numbers, each with its unit.
 fn ago(text: &str) -> Option<Duration> {
-    let unit = match text.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u64 = text.get(..text.len() - 1)?.parse().ok()?;
-    number.checked_mul(unit).map(Duration::from_secs)
+    let mut rest = text;
+    let mut seconds = 0_u64;
+    while !rest.is_empty() {
+        let end = rest.find(|it: char| !it.is_ascii_digit())?;
+        let (number, unit) = rest.split_at_checked(end)?;
+        let unit_seconds = match unit.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        let number: u64 = number.parse().ok()?;
+        seconds = seconds.checked_add(number.checked_mul(unit_seconds)?)?;
+        rest = unit.get(1..)?;
+    }
+    (!text.is_empty()).then_some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -258,9 +291,16 @@ mod tests {
     fn every_example_is_a_command() {
         let readme = include_str!("../../../README.md");
         let mut seen = 0;
-        for line in [readme, CHECK_EXAMPLES, EXPLAIN_EXAMPLES, FORMAT_EXAMPLES, INSPECT_EXAMPLES]
-            .join("\n")
-            .lines()
+        let command = Arguments::command();
+        let helps = command.get_subcommands().map(|command| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  "), "{}", command.get_name());
+            // Wider lines are wrapped in the middle of a command.
+            assert!(help.lines().all(|line| line.len() <= 98), "{help}");
+            help
+        });
+        for line in
+            [readme.to_owned()].into_iter().chain(helps).collect::<Vec<_>>().join("\n").lines()
         {
             let command = line.split('|').map(str::trim).find(|part| part.starts_with("failgate "));
             let Some(command) = command.filter(|_| !line.starts_with('|')) else { continue };
@@ -277,10 +317,29 @@ mod tests {
     #[test]
     fn since_is_a_time_or_a_time_ago() {
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(1_000_000_000));
+        assert_eq!(since("1970-01-02"), Ok(86_400_000_000_000));
+        assert_eq!(since("1970-01-01 01:00:01+01:00"), Ok(1_000_000_000));
+        assert_eq!(since("1795290458"), Ok(1_795_290_458_000_000_000));
         assert_eq!(ago("90s"), Some(Duration::from_secs(90)));
         assert_eq!(ago("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!(ago("1d2h3m4s"), Some(Duration::from_secs(93_784)));
         assert!(since("2h").unwrap() < since("5m").unwrap());
-        for text in ["", "x", "5", "m", "5w", "2026-01-31", "99999999999999999999d", "é"] {
+        for text in [
+            "",
+            "x",
+            "5",
+            "m",
+            "5w",
+            "5ms",
+            "1h30",
+            "-5m",
+            "2026-01-32T00:00:00Z",
+            "2026-13-01",
+            "2026-01-31T23:59:59",
+            "99999999999999999999d",
+            "18446744073709551615d",
+            "é",
+        ] {
             assert!(since(text).is_err(), "{text}");
         }
     }

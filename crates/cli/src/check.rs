@@ -5,12 +5,14 @@
 //! in a WasmPlugin, in an EnvoyFilter, or bare.
 
 pub(crate) mod document;
+mod gateway;
+mod secrets;
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use failgate_verdict::settings::{SETTINGS, Settings};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::Check;
 use crate::screen::plain;
@@ -22,8 +24,33 @@ const FILE_BYTES: u64 = 16 << 20;
 /// The types of the messages that mount a Wasm module in Envoy end so.
 const MOUNTS: [&str; 3] = [
     "extensions.filters.http.wasm.v3.Wasm",
-    "extensions.access_loggers.wasm.v3.WasmAccessLog",
+    ACCESS_LOGGER,
     "extensions.filters.network.wasm.v3.Wasm",
+];
+const ACCESS_LOGGER: &str = "extensions.access_loggers.wasm.v3.WasmAccessLog";
+
+/// Settings of what an access logger cannot do.
+const NOT_FOR_ACCESS_LOGGERS: [&str; 2] = ["header", "filterState"];
+
+/// What a WasmPlugin may say: `extensions/v1alpha1/wasm.proto` of Istio's API. The API server drops other keys
+/// with no more than a warning.
+const WASM_PLUGIN: [&str; 16] = [
+    "failStrategy",
+    "imagePullPolicy",
+    "imagePullSecret",
+    "match",
+    "phase",
+    "pluginConfig",
+    "pluginName",
+    "priority",
+    "selector",
+    "sha256",
+    "targetRef",
+    "targetRefs",
+    "type",
+    "url",
+    "verificationKey",
+    "vmConfig",
 ];
 
 /// Something that is wrong, or unwise.
@@ -80,30 +107,27 @@ fn findings(text: &str) -> Result<(Vec<Finding>, usize), String> {
     let mut found = Vec::new();
     let mut mounts = 0;
     for document in Document::all(text)? {
-        let mut checking = Checking { document: &document, found: &mut found };
+        let mut checking = Checking { document: &document, found: &mut found, always: Vec::new() };
         mounts += checking.manifest("", &document.value);
     }
     Ok((found, mounts))
 }
 
-/// An object that is no manifest and nothing of Envoy's is taken for the settings.
+/// Settings alone are an object with a key of ours, or an empty one. Another's file is not read as settings
+/// with nothing but mistakes in it.
 fn is_settings(value: &Value) -> bool {
     let Some(object) = value.as_object() else { return !value.is_null() };
-    let envoys = [
-        "static_resources",
-        "dynamic_resources",
-        "admin",
-        "node",
-        "apiVersion",
-        "name",
-        "typed_config",
-    ];
-    !object.keys().any(|key| envoys.contains(&key.as_str()))
+    let is_ours = |key: &String| {
+        SETTINGS.iter().any(|setting| setting.path.split('.').next() == Some(key.as_str()))
+    };
+    object.is_empty() || object.keys().any(is_ours)
 }
 
 struct Checking<'a> {
     document: &'a Document,
     found: &'a mut Vec<Finding>,
+    /// Where the header is told to every caller, line and path.
+    always: Vec<(usize, String)>,
 }
 
 impl Checking<'_> {
@@ -118,9 +142,20 @@ impl Checking<'_> {
 
     /// A manifest, a list of them as kubectl prints one, a configuration of Envoy's, or the settings alone.
     fn manifest(&mut self, path: &str, value: &Value) -> usize {
+        let mounts = self.mounts(path, value);
+        for (line, path) in std::mem::take(&mut self.always) {
+            if let Some(reached) = gateway::reached(value, &path) {
+                let reason = "whoever calls from outside is told what failed inside";
+                self.add_at(line, &path, format!("is always, {reached}: {reason}"));
+            }
+        }
+        mounts
+    }
+
+    fn mounts(&mut self, path: &str, value: &Value) -> usize {
         match value.get("kind").and_then(Value::as_str) {
             Some("WasmPlugin") => self.wasm_plugin(path, value),
-            Some("EnvoyFilter") => self.envoy(path, value),
+            Some("EnvoyFilter") => self.envoy_filter(path, value),
             Some(kind) if kind.ends_with("List") => {
                 let items = value.get("items").and_then(Value::as_array).into_iter().flatten();
                 let items =
@@ -147,31 +182,53 @@ impl Checking<'_> {
         {
             return 0;
         }
-        match text("failStrategy") {
-            Some("FAIL_OPEN") => {}
-            Some(other) => self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic")),
+        for key in spec.as_object().into_iter().flat_map(Map::keys) {
+            if !WASM_PLUGIN.contains(&key.as_str()) {
+                let path = joined(&joined(path, "spec"), key);
+                self.add(&path, format!("unknown key; there are {}", WASM_PLUGIN.join(", ")));
+            }
+        }
+        match spec.get("failStrategy") {
+            Some(strategy) if strategy == "FAIL_OPEN" => {}
+            Some(other) => {
+                let other = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+                self.add(&joined(path, "spec.failStrategy"), format!("must be FAIL_OPEN, is {other}: a diagnosis must not stop traffic"));
+            }
             None => self.add(&joined(path, "spec"), "failStrategy is missing, which means FAIL_CLOSE; it must be FAIL_OPEN: a diagnosis must not stop traffic"),
         }
         if let Some(settings) = spec.get("pluginConfig") {
             self.settings(&joined(path, "spec.pluginConfig"), settings);
-            let always = settings.pointer("/header/mode").is_some_and(|mode| mode == "always");
-            if always && is_gateway(manifest) {
-                let reason = "is always, on a gateway: whoever calls from outside is told what failed inside";
-                self.add(&joined(path, "spec.pluginConfig.header.mode"), reason);
-            }
         }
         1
+    }
+
+    /// The mounts in an EnvoyFilter, and which workloads they are for.
+    fn envoy_filter(&mut self, path: &str, manifest: &Value) -> usize {
+        let mounts = self.envoy(path, manifest);
+        let spec = manifest.get("spec").unwrap_or(&Value::Null);
+        let selects = ["workloadSelector", "targetRefs"].iter().any(|key| spec.get(key).is_some());
+        if mounts > 0 && !selects && names_a_file(spec) {
+            let reason = "workloadSelector is missing, and Envoy refuses every listener that names a file which is not there: select the workloads that have the module's file";
+            self.add(&joined(path, "spec"), reason);
+        }
+        mounts
     }
 
     /// Every mount of the module in a configuration of Envoy's, wherever it stands.
     fn envoy(&mut self, path: &str, value: &Value) -> usize {
         let entries: Vec<(String, &Value)> = match value {
             Value::Object(object) => {
-                let own = object.get("@type").and_then(Value::as_str);
-                let is_mount =
-                    own.is_some_and(|own| MOUNTS.iter().any(|mount| own.ends_with(mount)));
-                if let Some(config) = object.get("config").filter(|_| is_mount) {
-                    return self.plugin(&joined(path, "config"), config);
+                if let Some(config) = object.get("config").filter(|_| is_a(value, &MOUNTS)) {
+                    let mounts = self.plugin(&joined(path, "config"), config);
+                    if mounts > 0 && is_a(value, &[ACCESS_LOGGER]) {
+                        self.access_logger(path, config);
+                    }
+                    return mounts;
+                }
+                let logger = object.get("typed_config").filter(|it| is_a(it, &[ACCESS_LOGGER]));
+                if logger.is_some_and(is_ours) && !object.contains_key("filter") {
+                    let reason = "filter is missing: the module is called for every request, and not only for what failed";
+                    self.add(path, reason);
                 }
                 object.iter().map(|(key, value)| (joined(path, key), value)).collect()
             }
@@ -185,52 +242,101 @@ impl Checking<'_> {
         entries.into_iter().map(|(path, value)| self.envoy(&path, value)).sum()
     }
 
+    /// What an access logger is told in vain.
+    fn access_logger(&mut self, path: &str, config: &Value) {
+        let json = config.pointer("/configuration/value").and_then(Value::as_str).unwrap_or("{}");
+        let settings: Value = serde_json::from_str(json).unwrap_or_default();
+        let path = joined(path, "config.configuration.value");
+        let vain = NOT_FOR_ACCESS_LOGGERS.iter().filter(|key| settings.get(key).is_some());
+        for key in vain {
+            let reason = "does nothing here: an access logger is called when all is over";
+            self.add_at(self.line_within(&path, json, key), &joined(&path, key), reason);
+        }
+    }
+
     /// Envoy's `PluginConfig`.
     fn plugin(&mut self, path: &str, config: &Value) -> usize {
-        if !config.to_string().contains("failgate") {
+        if !is_ours(config) {
             return 0;
         }
-        let open = config.get("failure_policy").is_some_and(|policy| policy == "FAIL_OPEN")
-            || config.get("fail_open").is_some_and(|open| open == true);
+        let remote = config.pointer("/vm_config/code/remote");
+        if remote.is_some_and(|remote| remote.get("sha256").is_none()) {
+            let own = joined(path, "vm_config.code.remote");
+            self.add(&own, "sha256 is missing: Envoy refuses every listener with such a module");
+        }
+        // Protobuf reads either spelling.
+        let either = |snake: &str, camel: &str| config.get(snake).or_else(|| config.get(camel));
+        let policy = either("failure_policy", "failurePolicy");
+        let open = policy.is_some_and(|policy| policy == "FAIL_OPEN")
+            || either("fail_open", "failOpen").is_some_and(|open| open == true);
         if !open {
             self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
         }
         let Some(configuration) = config.get("configuration") else { return 1 };
         let own = joined(path, "configuration");
-        match configuration.get("value").and_then(Value::as_str) {
-            // A `StringValue`: JSON in a text.
-            Some(json) => self.json(&joined(&own, "value"), json),
-            None => {
-                // A `Struct` has its type beside its keys.
-                let mut settings = configuration.clone();
-                if let Some(object) = settings.as_object_mut() {
-                    object.remove("@type");
-                }
-                self.settings(&own, &settings);
-            }
+        match configuration.get("value") {
+            Some(Value::String(json)) => self.json(&joined(&own, "value"), json),
+            // The module gets the bytes of any other message, a `Struct` too, and finds no JSON in them.
+            _ => self.add(
+                &own,
+                "must be a google.protobuf.StringValue whose value is the settings as JSON",
+            ),
         }
         1
     }
 
     fn settings(&mut self, path: &str, settings: &Value) -> usize {
-        for problem in Settings::parse(settings.to_string().as_bytes()).1 {
-            let whole = joined(path, &problem.path);
-            self.add(&whole, reason(problem.reason));
+        for (own, reason) in problems(&settings.to_string(), settings) {
+            self.add(&joined(path, &own), reason);
+        }
+        if is_told_to_all(settings) {
+            let path = joined(path, "header.mode");
+            self.always.push((self.document.line(&path), path));
         }
         1
     }
 
-    /// Settings within a text: its lines are counted from the line of the key.
+    /// Settings within a text.
     fn json(&mut self, path: &str, json: &str) {
-        let line = self.document.line(path);
-        let inner = Document::all(json).ok().and_then(|documents| documents.into_iter().next());
-        for problem in Settings::parse(json.as_bytes()).1 {
-            // Below the key when the text has lines of its own, as a block has.
-            let below = inner.as_ref().map_or(0, |inner| inner.line(&problem.path));
-            let at = if json.trim_end().contains('\n') { line + below } else { line };
-            self.add_at(at, &joined(path, &problem.path), reason(problem.reason));
+        let settings: Value = serde_json::from_str(json).unwrap_or_default();
+        for (own, reason) in problems(json, &settings) {
+            self.add_at(self.line_within(path, json, &own), &joined(path, &own), reason);
+        }
+        if is_told_to_all(&settings) {
+            let line = self.line_within(path, json, "header.mode");
+            self.always.push((line, joined(path, "header.mode")));
         }
     }
+
+    /// The line of a place within a text: its lines are counted from that of the text's key.
+    fn line_within(&self, path: &str, json: &str, place: &str) -> usize {
+        let line = self.document.line(path);
+        let inner = Document::all(json).ok().and_then(|documents| documents.into_iter().next());
+        // Below the key when the text has lines of its own, as a block has.
+        let below = inner.map_or(0, |inner| inner.line(place));
+        if json.contains('\n') { line + below } else { line }
+    }
+}
+
+/// What is wrong with settings, by place: what the filter would say, and what looks like a secret.
+fn problems(json: &str, settings: &Value) -> Vec<(String, String)> {
+    let mut secrets = secrets::named(settings);
+    let mut problems = Vec::new();
+    for problem in Settings::parse(json.as_bytes()).1 {
+        let mut reason = reason(problem.reason);
+        if let Some(at) = secrets.iter().position(|secret| *secret == problem.path) {
+            reason = format!("{reason}: it {}", secrets::REASON);
+            secrets.remove(at);
+        }
+        problems.push((problem.path, reason));
+    }
+    problems.extend(secrets.into_iter().map(|path| (path, secrets::REASON.to_owned())));
+    problems
+}
+
+/// Does every caller get the header?
+fn is_told_to_all(settings: &Value) -> bool {
+    settings.pointer("/header/mode").is_some_and(|mode| mode == "always")
 }
 
 /// What may be known under another name, when a key is not.
@@ -242,24 +348,35 @@ fn reason(reason: String) -> String {
     format!("unknown key; there are {}", known.join(", "))
 }
 
+/// Is it a message of one of these types?
+fn is_a(message: &Value, types: &[&str]) -> bool {
+    let own = message.get("@type").and_then(Value::as_str);
+    own.is_some_and(|own| types.iter().any(|kind| own.ends_with(kind)))
+}
+
+/// Is it about failgate, or another module?
+fn is_ours(message: &Value) -> bool {
+    message.to_string().contains("failgate")
+}
+
+/// Is a module's code taken from a file of the proxy's container anywhere in it?
+fn names_a_file(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => {
+            object.get("code").is_some_and(|code| code.pointer("/local/filename").is_some())
+                || object.values().any(names_a_file)
+        }
+        Value::Array(list) => list.iter().any(names_a_file),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn joined(path: &str, key: &str) -> String {
     match (path, key) {
         ("", key) => key.to_owned(),
         (path, "") => path.to_owned(),
         (path, key) => format!("{path}.{key}"),
     }
-}
-
-/// Is it applied to a gateway, as far as the manifest says?
-fn is_gateway(manifest: &Value) -> bool {
-    let labels = manifest.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let labelled = labels.is_some_and(|labels| {
-        let names = labels.values().filter_map(Value::as_str);
-        names.chain(labels.keys().map(String::as_str)).any(|name| name.contains("gateway"))
-    });
-    let targets = manifest.pointer("/spec/targetRefs").and_then(Value::as_array);
-    let targets = targets.into_iter().flatten().chain(manifest.pointer("/spec/targetRef"));
-    labelled || targets.filter_map(|target| target.get("kind")).any(|kind| kind == "Gateway")
 }
 
 #[cfg(test)]

@@ -37,7 +37,11 @@ pub fn run(options: &Explain) -> io::Result<u8> {
         let asked = plain(text.get(..80).unwrap_or(text));
         eprintln!("failgate: `{asked}` is nothing that Envoy or failgate says, as far as is known");
         let near = subject::nearest_to(text);
-        if !near.is_empty() {
+        if near.is_empty() {
+            eprintln!(
+                "ask for a flag, response code details, a cause or a gate, or paste a whole line"
+            );
+        } else {
             eprintln!("nearest: {}", near.join(", "));
         }
         return Ok(2);
@@ -57,6 +61,10 @@ fn first_line() -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut input = io::stdin().lock().take(LINE_BYTES as u64);
     while bytes.trim_ascii().is_empty() && input.read_until(b'\n', &mut bytes)? > 0 {}
+    // A record that was set out in lines, as jq does it.
+    if bytes.trim_ascii() == b"{" {
+        while !bytes.ends_with(b"\n}\n") && input.read_until(b'\n', &mut bytes)? > 0 {}
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -1,35 +1,43 @@
 //! `failgate inspect`: lines in, failures out, as they come.
 //!
-//! Memory does not grow with the input: a line is bounded, a table of counts is bounded, and `--join` keeps
-//! a bounded number of stories. What cannot be read is counted and reported at the end, never fatal.
+//! Memory does not grow with the input: a line is bounded, a table of counts is bounded, what waits for its
+//! other half is bounded, and `--join` keeps a bounded number of stories. What cannot be read is counted and
+//! reported at the end, never fatal.
 
 mod input;
 mod join;
+mod judging;
+mod pieces;
+mod reading;
 mod source;
 mod summary;
 mod table;
+mod threads;
+mod twice;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::rc::Rc;
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use failgate_verdict::judge::Criteria;
 use failgate_verdict::{Cause, Record};
 use serde::Serialize;
 
 use crate::args::{Inspect, Show};
-use crate::read::{self, Keys, Line, nanoseconds};
 use crate::screen::{Style, count};
-use input::Text;
 use join::{Hop, Stories, Story};
-use source::Source;
+use judging::{Failure, Judging, Told};
+use reading::{Place, Sink};
 use summary::Summary;
+use threads::{Judged, Threads};
+use twice::Window;
 
 /// Malformed lines that are named; the rest is counted.
 const NAMED: usize = 10;
 
 /// How often a file that does not grow is looked at again.
 const POLL: Duration = Duration::from_millis(200);
+
+const TOO_LONG: &str = "the line is too long";
 
 /// Reads all inputs and shows the failures. Returns the exit status.
 ///
@@ -38,10 +46,9 @@ const POLL: Duration = Duration::from_millis(200);
 pub fn run(options: &Inspect) -> io::Result<u8> {
     let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut inspection = Inspection::new(options, output);
-    let unreadable = inspection.read_all()?;
-    inspection.finish()?;
+    inspection.take_all()?;
     let found = options.exit_code && inspection.shown > 0;
-    Ok(if unreadable { 2 } else { u8::from(found) })
+    Ok(if inspection.unreadable { 2 } else { u8::from(found) })
 }
 
 /// A record with the place that it was found at.
@@ -58,11 +65,13 @@ struct Inspection<'a, W: Write> {
     options: &'a Inspect,
     output: W,
     style: Style,
-    criteria: Criteria,
-    keys: Keys,
+    judging: Judging,
+    place: Place,
     lines: u64,
     shown: u64,
+    unreadable: bool,
     malformed: Malformed,
+    window: Window,
     summary: Option<Box<Summary>>,
     stories: Option<Stories>,
     progress: Option<Progress>,
@@ -77,123 +86,141 @@ struct Malformed {
 
 impl<'a, W: Write> Inspection<'a, W> {
     fn new(options: &'a Inspect, output: W) -> Self {
-        let quiet = options.format == Show::Table && !options.join && io::stdout().is_terminal();
+        let at_the_end = options.format == Show::Summary || options.join;
+        let quiet = !at_the_end && io::stdout().is_terminal();
         Self {
             options,
             output,
             style: Style::new(options.color),
-            criteria: Criteria::default(),
-            keys: Keys::default(),
+            judging: Judging::new(options),
+            place: Place::default(),
             lines: 0,
             shown: 0,
+            unreadable: false,
             malformed: Malformed::default(),
+            window: Window::default(),
             summary: (options.format == Show::Summary).then(Box::default),
             stories: options.join.then(Stories::default),
             progress: (io::stderr().is_terminal() && !quiet).then(Progress::default),
         }
     }
 
-    /// Reads every input to its end, or for ever. True when one could not be read.
-    fn read_all(&mut self) -> io::Result<bool> {
-        let mut unreadable = false;
-        let mut growing = Vec::new();
-        let many = self.options.files.len() > 1;
-        let standard_input = [std::path::PathBuf::from("-")];
-        let files = if self.options.files.is_empty() {
-            &standard_input
+    /// Takes every input to its end, in one thread or in several.
+    fn take_all(&mut self) -> io::Result<()> {
+        let inputs = reading::inputs(self.options);
+        let follows = self.options.follow && inputs.iter().any(|path| path.as_os_str() != "-");
+        let cores = std::thread::available_parallelism();
+        let jobs = self.options.jobs.or(cores.ok()).map_or(1, NonZeroUsize::get);
+        // What is live needs a thread that can be waited for while another one reads.
+        if follows || (jobs == 1 && !inputs.iter().any(|path| source::is_live(path))) {
+            self.read_all()?;
         } else {
-            self.options.files.as_slice()
-        };
-        for path in files {
-            let follow = self.options.follow && path.as_os_str() != "-";
-            match Source::open(path, follow) {
-                Ok(mut source) => {
-                    let name: Option<Rc<str>> = many.then(|| source.name.as_str().into());
-                    unreadable |= !self.read(&mut source, name.as_ref())?;
-                    if follow {
-                        growing.push((source, name));
-                    }
-                }
-                Err(error) => {
-                    eprintln!("failgate: {}: {error}", path.display());
-                    unreadable = true;
-                }
-            }
+            self.take_from(Threads::start(self.options, jobs)?)?;
         }
+        self.finish()
+    }
+
+    /// Reads and judges in one thread: every input to its end, or for ever.
+    fn read_all(&mut self) -> io::Result<()> {
+        let mut growing = reading::read_all(self.options, self)?;
         while !growing.is_empty() {
+            self.rest()?;
             self.output.flush()?;
             std::thread::sleep(POLL);
-            for (source, name) in &mut growing {
+            for (source, place) in &mut growing {
+                self.place = place.clone();
                 // What was written before a rotation comes first.
-                self.read(source, name.as_ref())?;
+                reading::read(source, self)?;
                 if let Err(error) = source.refresh() {
                     eprintln!("failgate: {}: {error}", source.name);
                 }
-                self.read(source, name.as_ref())?;
+                reading::read(source, self)?;
             }
         }
-        Ok(unreadable)
+        Ok(())
     }
 
-    /// Reads what there is; false when reading failed. The error is the output's.
-    fn read(&mut self, source: &mut Source, file: Option<&Rc<str>>) -> io::Result<bool> {
+    /// Takes what the threads have read and judged, to the end.
+    fn take_from(&mut self, mut threads: Threads) -> io::Result<()> {
         loop {
-            // Whoever waits for the next line has seen all before it.
-            if source.lines.must_wait() {
-                self.output.flush()?;
-            }
-            match source.lines.next() {
-                Ok(None) => return Ok(true),
-                Ok(Some((number, text))) => {
-                    self.lines += 1;
-                    match text {
-                        Text::Line(bytes) => self.line(bytes, number, file)?,
-                        Text::TooLong => self.malformed.add("the line is too long", number, file),
+            let judged = match threads.ready()? {
+                Some(judged) => judged,
+                None => {
+                    // Whoever waits for the next line has seen all before it.
+                    self.output.flush()?;
+                    let impatient = self.place.is_live && !self.window.is_empty();
+                    match threads.wait(impatient)? {
+                        Some(judged) => judged,
+                        None => {
+                            self.overdue()?;
+                            continue;
+                        }
                     }
                 }
-                Err(error) => {
-                    eprintln!("failgate: {}: {error}", source.name);
-                    return Ok(false);
+            };
+            threads.advance();
+            match judged {
+                Judged::End => return Ok(()),
+                Judged::Unreadable(message) => self.unreadable(message)?,
+                Judged::Lines { place, told, read } => {
+                    self.place = place;
+                    for (number, told) in told {
+                        self.told(number, told)?;
+                    }
+                    self.lines = self.place.before + read;
+                    if self.place.is_live {
+                        self.overdue()?;
+                    }
+                    if let Some(progress) = &mut self.progress {
+                        progress.show(self.lines, self.shown);
+                    }
                 }
-            }
-            if let Some(progress) = &mut self.progress {
-                progress.show(self.lines, self.shown);
             }
         }
     }
 
-    fn line(&mut self, bytes: &[u8], number: u64, file: Option<&Rc<str>>) -> io::Result<()> {
-        let record = match read::line(bytes, &mut self.keys) {
-            Line::Other => return Ok(()),
-            Line::Malformed(reason) => {
-                self.malformed.add(reason, number, file);
-                return Ok(());
+    fn told(&mut self, number: u64, told: Told) -> io::Result<()> {
+        match told {
+            Told::Malformed(reason) => {
+                self.malformed.add(reason, number, self.place.file.as_deref());
+                Ok(())
             }
-            Line::Record(record) => record,
-            Line::Stream(stream) => match stream.judge(&self.criteria) {
-                Some(record) => Box::new(record),
-                None => {
-                    // A success may belong to a story: the last of several tries.
-                    if let (Some(stories), true) =
-                        (&mut self.stories, stream.began_since(self.options.since))
-                    {
-                        stories.add(Hop::succeeded(&stream, number, file.cloned()));
-                    }
-                    return Ok(());
+            Told::Success(hop) => {
+                if let Some(stories) = &mut self.stories {
+                    stories.add(*hop);
                 }
-            },
-        };
-        if self
-            .options
-            .since
-            .is_some_and(|since| started(&record).is_some_and(|start| start < since))
-        {
-            return Ok(());
+                Ok(())
+            }
+            Told::Failure(failure) => {
+                let line = self.place.before + number;
+                self.window.add(failure, line);
+                while let Some(failure) = self.window.next(line) {
+                    self.told_once(*failure)?;
+                }
+                Ok(())
+            }
         }
-        let Some(stories) = &mut self.stories else {
-            return self.failure(&record, number, file);
-        };
-        match stories.add(Hop::failed(record, number, file.cloned())) {
+    }
+
+    /// Shows what has waited long enough for a record.
+    fn overdue(&mut self) -> io::Result<()> {
+        while let Some(failure) = self.window.next_in_time() {
+            self.told_once(*failure)?;
+        }
+        Ok(())
+    }
+
+    /// Shows what waits for a record.
+    fn rest(&mut self) -> io::Result<()> {
+        while let Some(failure) = self.window.rest() {
+            self.told_once(*failure)?;
+        }
+        Ok(())
+    }
+
+    fn told_once(&mut self, failure: Failure) -> io::Result<()> {
+        let Some(stories) = &mut self.stories else { return self.failure(&failure) };
+        match stories.add(Hop::failed(failure)) {
             Some(story) => self.story(&story),
             None => Ok(()),
         }
@@ -205,7 +232,7 @@ impl<'a, W: Write> Inspection<'a, W> {
             && (causes.is_empty() || causes.contains(&cause))
     }
 
-    fn failure(&mut self, record: &Record, line: u64, file: Option<&Rc<str>>) -> io::Result<()> {
+    fn failure(&mut self, Failure { record, line, file, .. }: &Failure) -> io::Result<()> {
         if !self.is_wanted(record.cause) {
             return Ok(());
         }
@@ -215,7 +242,7 @@ impl<'a, W: Write> Inspection<'a, W> {
             (Show::Json, None) => {
                 serde_json::to_writer(
                     &mut self.output,
-                    &Found { record, line, file: file.map(|it| &**it) },
+                    &Found { record, line: *line, file: file.as_deref() },
                 )?;
                 self.output.write_all(b"\n")?;
             }
@@ -248,6 +275,7 @@ impl<'a, W: Write> Inspection<'a, W> {
 
     /// Shows what was kept, and reports what could not be read.
     fn finish(&mut self) -> io::Result<()> {
+        self.rest()?;
         if let Some(mut stories) = self.stories.take() {
             while let Some(story) = stories.next() {
                 self.story(&story)?;
@@ -265,12 +293,47 @@ impl<'a, W: Write> Inspection<'a, W> {
     }
 }
 
-fn started(record: &Record) -> Option<u64> {
-    nanoseconds(record.time.as_deref()?)
+/// Judged here and now.
+impl<W: Write> Sink for Inspection<'_, W> {
+    fn begin(&mut self, place: Place) -> io::Result<()> {
+        self.place = place;
+        Ok(())
+    }
+
+    fn line(&mut self, number: u64, bytes: Option<&[u8]>) -> io::Result<()> {
+        let told = match bytes {
+            Some(bytes) => self.judging.told(bytes, number, self.place.file.as_ref()),
+            None => Some(Told::Malformed(TOO_LONG)),
+        };
+        told.map_or(Ok(()), |told| self.told(number, told))
+    }
+
+    fn read(&mut self, lines: u64) -> io::Result<()> {
+        self.lines = self.place.before + lines;
+        // The clock costs more than a line does.
+        if let Some(progress) = self.progress.as_mut().filter(|_| lines.is_multiple_of(4096)) {
+            progress.show(self.lines, self.shown);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        if !self.place.is_live {
+            return Ok(());
+        }
+        self.rest()?;
+        self.output.flush()
+    }
+
+    fn unreadable(&mut self, message: String) -> io::Result<()> {
+        eprintln!("{message}");
+        self.unreadable = true;
+        Ok(())
+    }
 }
 
 impl Malformed {
-    fn add(&mut self, reason: &str, number: u64, file: Option<&Rc<str>>) {
+    fn add(&mut self, reason: &str, number: u64, file: Option<&str>) {
         self.count += 1;
         if self.named.len() < NAMED {
             let file = file.map(|file| format!("{file}:")).unwrap_or_default();
@@ -309,8 +372,7 @@ impl Default for Progress {
 
 impl Progress {
     fn show(&mut self, lines: u64, failures: u64) {
-        // The clock costs more than a line does.
-        if !lines.is_multiple_of(4096) || Instant::now() < self.next {
+        if Instant::now() < self.next {
             return;
         }
         self.next = Instant::now() + Duration::from_millis(250);

@@ -55,6 +55,18 @@ pub fn line<'a>(bytes: &'a [u8], keys: &mut Keys) -> Line<'a> {
     }
 }
 
+/// The pod that whoever collected the line put before it, if they did.
+#[must_use]
+pub fn pod(bytes: &[u8]) -> Option<String> {
+    if bytes.first() == Some(&b'{') {
+        return None;
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let text = origin::without_colours(text.trim_ascii());
+    let (before, _) = text.split_at_checked(start(&text)?)?;
+    origin::pod(before).map(str::to_owned)
+}
+
 fn of<'a>(text: Cow<'a, str>, keys: &mut Keys, depth: u8) -> Line<'a> {
     match text {
         Cow::Borrowed(text) => borrowed(text, keys, depth),

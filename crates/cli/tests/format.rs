@@ -8,6 +8,9 @@
     reason = "a test says what it expects"
 )]
 
+use std::io::Write as _;
+use std::process::Command;
+
 use failgate_cli::format;
 use failgate_cli::read::{Keys, Line, line};
 use failgate_lab::config::access_log_on_stdout;
@@ -16,6 +19,7 @@ use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::{PATIENCE, envoy, module};
 use failgate_verdict::judge::Criteria;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 #[test]
 fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {
@@ -26,7 +30,7 @@ fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {
         [access_log_on_stdout(&format::json()), access_log_on_stdout(&json!(format::text()))];
     let extras = Extras { access_logs: loggers.to_vec(), ..Extras::default() };
     let hop = Hop::start_with(&envoy, &module, Mount::Filter, "", &extras).unwrap();
-    let (mut failures, mut successes) = (0, 0);
+    let (mut failures, mut successes, mut nameless) = (0, 0, 0);
     for scenario in ONE_HOP {
         for outcome in scenario.play(&hop).unwrap() {
             let Some(live) = outcome.record else {
@@ -34,6 +38,7 @@ fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {
                 continue;
             };
             failures += 1;
+            nameless += usize::from(live.get("request_id").is_none());
             // Whoever sent bytes that are no request has no id; the details are the only ones of their kind.
             let own = live.get("request_id").or(live.get("response_code_details")).unwrap();
             let own = own.as_str().unwrap();
@@ -52,7 +57,27 @@ fn a_line_in_our_format_gets_the_record_that_the_filter_writes() {
     // And nothing else is a failure.
     let lines = hop.proxy.access_log().all();
     assert_eq!(lines.iter().filter(|line| judged(line).is_some()).count(), 2 * failures);
+    // Together with the records each failure still counts once; without a request id nobody can tell.
+    let log = hop.proxy.log().all();
+    for start in ['{', '['] {
+        let logged: Vec<String> =
+            lines.iter().filter(|line| line.starts_with(start)).cloned().collect();
+        for all in [[log.clone(), logged.clone()], [logged, log.clone()]] {
+            let records = inspected(&all.concat().join("\n"));
+            assert_eq!(records.len(), failures + nameless, "{start}");
+        }
+    }
     hop.mock.check().unwrap();
+}
+
+/// What `failgate inspect` makes of a log.
+fn inspected(log: &str) -> Vec<Value> {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(log.as_bytes()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_failgate"));
+    let output = command.args(["inspect", "--format", "json"]).arg(file.path()).output().unwrap();
+    let records = str::from_utf8(&output.stdout).unwrap().lines();
+    records.map(|record| serde_json::from_str(record).unwrap()).collect()
 }
 
 fn judged(text: &str) -> Option<Value> {

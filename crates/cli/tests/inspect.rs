@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use failgate_lab::records;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::pty::OpenptFlags;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -226,6 +227,75 @@ fn colours_come_only_when_they_are_wanted() {
     assert!(!coloured(&["--color", "never"], None));
 }
 
+/// A terminal: what a person sees, and what a program writes to.
+fn terminal() -> (File, File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let person = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&person).unwrap();
+    rustix::pty::unlockpt(&person).unwrap();
+    let name = rustix::pty::ptsname(&person, Vec::new()).unwrap();
+    let program = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (person.into(), program)
+}
+
+/// All that a terminal shows until the program has closed it, or until it shows that.
+fn seen(mut person: File, until: &str) -> String {
+    let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
+    // The end is an error of its own here.
+    while let Ok(length @ 1..) = person.read(&mut bytes) {
+        seen.extend_from_slice(&bytes[..length]);
+        if !until.is_empty() && String::from_utf8_lossy(&seen).contains(until) {
+            break;
+        }
+    }
+    String::from_utf8(seen).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_it_does_not_want_them() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "log", FAILED);
+    let coloured = |arguments: &[&str], no_color: &str| {
+        let (person, program) = terminal();
+        let mut command = failgate(arguments);
+        let mut child =
+            command.arg(&path).env("NO_COLOR", no_color).stdout(program).spawn().unwrap();
+        drop(command); // it holds the program's end
+        let seen = seen(person, "");
+        assert!(child.wait().unwrap().success() && seen.contains("connection_refused"), "{seen}");
+        seen.contains('\u{1b}')
+    };
+    assert!(coloured(&[], ""));
+    assert!(!coloured(&[], "1"));
+    assert!(!coloured(&["--color", "never"], ""));
+    assert!(coloured(&["--color", "always"], "1"));
+}
+
+#[test]
+fn a_terminal_is_told_how_far_it_is() {
+    let (person, program) = terminal();
+    let mut command = failgate(&["--format", "json"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(program);
+    let mut running = Running(command.spawn().unwrap());
+    drop(command);
+    let mut stdin = running.0.stdin.take().unwrap();
+    let (enough, is_enough) = std::sync::mpsc::channel();
+    let writing = std::thread::spawn(move || {
+        // It says something after a while, when there is more to read.
+        for _ in 0..1200 {
+            if is_enough.recv_timeout(Duration::from_millis(50)).is_ok() {
+                return;
+            }
+            writeln!(stdin, "{FAILED}").unwrap();
+        }
+    });
+    let seen = seen(person, " failures");
+    assert!(seen.starts_with("\r\u{1b}[K") && seen.contains(" lines, "), "{seen:?}");
+    enough.send(()).unwrap();
+    writing.join().unwrap();
+    assert!(ended(&mut running));
+}
+
 #[test]
 fn a_log_cannot_move_the_cursor() {
     let line = FAILED.replace("reviews.default", "\\u001b[2Jreviews.default");
@@ -357,7 +427,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_file_is_followed_through_its_rotation() {
+fn a_file_is_followed_through_its_rotation_and_when_it_is_cut() {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "log", &format!("{FAILED}\n"));
     let mut command = failgate(&["--follow", "--format", "json", path.to_str().unwrap()]);
@@ -367,25 +437,226 @@ fn a_file_is_followed_through_its_rotation() {
     std::thread::spawn(move || {
         for line in output.lines() {
             let record: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if send.send(record["cause"].as_str().unwrap().to_owned()).is_err() {
+            let found = (record["cause"].as_str().unwrap().to_owned(), record["line"].as_u64());
+            if send.send(found).is_err() {
                 break;
             }
         }
     });
-    let next = || causes.recv_timeout(Duration::from_secs(20)).unwrap();
-    assert_eq!(next(), "connection_refused");
+    let is_next = |cause: &str, line: u64| {
+        let next = causes.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(next, (cause.to_owned(), Some(line)));
+    };
+    is_next("connection_refused", 1);
     let mut log = OpenOptions::new().append(true).open(&path).unwrap();
     // A line is read when it is whole.
     let (start, end) = DENIED.split_at(40);
     log.write_all(start.as_bytes()).unwrap();
     log.flush().unwrap();
     writeln!(log, "{end}").unwrap();
-    assert_eq!(next(), "authorization_denied");
+    is_next("authorization_denied", 2);
     replace(&path, &format!("{FAILED}\n"));
-    assert_eq!(next(), "connection_refused");
+    is_next("connection_refused", 1);
+    // A piece waits for the rest of its line.
+    let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+    let (start, end) = DENIED.split_at(60);
+    writeln!(log, "2026-01-31T23:59:59Z stdout P {start}").unwrap();
+    writeln!(log, "2026-01-31T23:59:59Z stdout F {end}").unwrap();
+    is_next("authorization_denied", 2);
+    fs::write(&path, format!("{DENIED}\n")).unwrap();
+    is_next("authorization_denied", 1);
 }
 
 fn replace(path: &Path, text: &str) {
     fs::rename(path, path.with_extension("1")).unwrap();
     File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// A record as it stands in the proxy's own log, and the line that Istio's access log has for the same stream.
+const RECORDED: &str = r#"2026-02-01T00:00:05.100000Z	warning	envoy wasm a/context.cc:1198	wasm log failgate: failgate {"v":1,"time":"2026-02-01T00:00:05.000Z","gate":"endpoint","cause":"no_endpoints","side":"upstream","responder":"this_proxy","delivered":"no","error":"destination_unavailable","decided_by":"details","look":["Service/reviews.default selector"],"proxy":"client.default","direction":"outbound","protocol":"HTTP/1.1","method":"GET","response_code":503,"response_flags":["UH"],"response_code_details":"no_healthy_upstream","upstream_cluster":"outbound|80||reviews.default.svc.cluster.local","request_id":"id-9","duration_ms":1}	thread=17"#;
+const LOGGED: &str = r#"[2026-02-01T00:00:05.000Z] "GET / HTTP/1.1" 503 UH no_healthy_upstream - "-" 0 19 1 - "-" "curl" "id-9" "reviews" "-" outbound|80||reviews.default.svc.cluster.local - 10.96.0.1:80 10.0.0.1:999 - default"#;
+
+#[test]
+fn a_record_and_the_line_of_the_same_stream_are_one_failure() {
+    let next_hop = LOGGED.replace("outbound|80||reviews.default.svc.cluster.local", "inbound|80||");
+    let again = LOGGED.replace("00:00:05.000Z", "00:00:06.000Z");
+    let causes = |lines: &[&str]| -> Vec<String> {
+        let output = run(&["--format", "json"], lines.join("\n").as_bytes());
+        json(&output).iter().map(|it| it["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(causes(&[RECORDED, FINE, LOGGED]), ["no_endpoints"]);
+    assert_eq!(causes(&[LOGGED, FINE, RECORDED]), ["no_endpoints"]);
+    assert_eq!(causes(&[LOGGED]), ["no_healthy_upstream"]);
+    assert_eq!(causes(&[RECORDED, LOGGED, LOGGED]), ["no_endpoints", "no_healthy_upstream"]);
+    for other in [next_hop.as_str(), again.as_str()] {
+        assert_eq!(causes(&[RECORDED, LOGGED, other]), ["no_endpoints", "no_healthy_upstream"]);
+    }
+    let prefixed = [RECORDED, LOGGED].map(|line| format!("[pod/client-7d9/istio-proxy] {line}"));
+    assert_eq!(causes(&[&prefixed[0], &prefixed[1]]), ["no_endpoints"]);
+    let summary = run(&["--format", "summary"], [RECORDED, LOGGED].join("\n").as_bytes());
+    assert!(stdout(&summary).starts_with("1 failures in 2 lines"), "{}", stdout(&summary));
+    // The record's cause is the one to ask for.
+    let asked = ["--cause", "no_healthy_upstream", "--exit-code"];
+    assert_eq!(run(&asked, [RECORDED, LOGGED].join("\n").as_bytes()).status.code(), Some(0));
+}
+
+#[test]
+fn a_line_that_a_container_runtime_cut_is_read_whole() {
+    let long =
+        FAILED.replace("\"GET\"", &format!("\"GET\",\"user_agent\":\"{}\"", "x".repeat(40_000)));
+    let stamp = "2026-01-31T23:59:59.999999999Z";
+    let mut cri = Vec::new();
+    let pieces: Vec<&[u8]> = long.as_bytes().chunks(16 << 10).collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let tag = if index + 1 < pieces.len() { "P" } else { "F" };
+        cri.extend([format!("{stamp} stdout {tag} {}", str::from_utf8(piece).unwrap())]);
+        cri.push(format!("{stamp} stderr F GARBAGE"));
+    }
+    cri.push(format!("{stamp} stdout F {DENIED}"));
+    let output = run(&["--format", "json"], cri.join("\n").as_bytes());
+    let found: Vec<_> =
+        json(&output).iter().map(|it| (it["cause"].clone(), it["line"].clone())).collect();
+    let expected = [("connection_refused", 1), ("authorization_denied", 7)];
+    assert_eq!(found, expected.map(|(cause, line)| (cause.into(), line.into())));
+    assert!(stderr(&output).contains("3 lines could not be read:\n  2: "), "{}", stderr(&output));
+    let docker = |text: &str| {
+        serde_json::json!({ "log": text, "stream": "stdout", "time": stamp }).to_string()
+    };
+    let (start, end) = long.split_at(20_000);
+    let (start, end) = (docker(start), docker(&format!("{end}\n")));
+    // Docker writes `stream` behind `log`.
+    let lines = [start, end].join("\n");
+    let found = json(&run(&["--format", "json"], lines.as_bytes()));
+    assert_eq!((found.len(), &found[0]["line"]), (1, &1.into()));
+}
+
+/// A few megabytes of everything: failures and successes, records and their lines, pieces, garbage.
+fn mixed() -> String {
+    let mut text = String::new();
+    for number in 0..1_200 {
+        let id = format!("id-{number}");
+        let line = match number % 10 {
+            0 => FAILED.replace("id-1", &id),
+            1 => format!("GARBAGE {number}"),
+            2 => RECORDED.replace("id-9", &id),
+            // The line of the record before, and of the one that follows.
+            3 => LOGGED.replace("id-9", &format!("id-{}", number - 1)),
+            4 => LOGGED.replace("id-9", &format!("id-{}", number + 8)),
+            5 => format!("2026-01-31T23:59:59Z stdout P {}", "x".repeat(1000)),
+            6 => format!("2026-01-31T23:59:59Z stdout F {number}"),
+            7 => DENIED.replace("id-2", &id),
+            _ => {
+                FINE.replace("\"GET\"", &format!("\"GET\",\"user_agent\":\"{}\"", "y".repeat(4000)))
+            }
+        };
+        text += &line;
+        text.push('\n');
+    }
+    text + &"z".repeat(2 << 20) + "\n" + FAILED
+}
+
+#[test]
+fn any_number_of_threads_prints_the_same() {
+    let folder = TempDir::new().unwrap();
+    let text = mixed();
+    let (one, two) = (file(&folder, "one", &text), folder.path().join("two.gz"));
+    let mut encoder = GzEncoder::new(File::create(&two).unwrap(), Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    let files = [one.to_str().unwrap(), "/no/such/file", two.to_str().unwrap()];
+    for format in [["--format", "json"].as_slice(), &["--format", "summary"], &["--join"]] {
+        let output = |jobs: &str| {
+            let output = run(&[format, &["--jobs", jobs], files.as_slice()].concat(), b"");
+            (output.status.code(), stdout(&output).to_owned(), stderr(&output).to_owned())
+        };
+        let alone = output("1");
+        assert!(alone.1.lines().count() > 20 && alone.2.contains("and 472 more"), "{}", alone.2);
+        assert_eq!(alone.0, Some(2));
+        for jobs in ["2", "5"] {
+            assert!(output(jobs) == alone, "{format:?} with {jobs} threads");
+        }
+    }
+    // A pipe's lines are those of the file, whoever judges them.
+    let file = run(&["--format", "json", "--jobs", "1", files[0]], b"");
+    for jobs in ["1", "2"] {
+        let piped = run(&["--format", "json", "--jobs", jobs], text.as_bytes());
+        assert!(piped.stdout == file.stdout && piped.stderr == file.stderr, "{jobs} threads");
+    }
+    assert_eq!(run(&["--jobs", "0"], b"").status.code(), Some(2));
+}
+
+/// Waits for the end of a process that is expected to end by itself.
+fn ended(running: &mut Running) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        if running.0.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+#[test]
+fn a_line_is_shown_before_the_next_one_is_written_and_a_closed_pipe_ends_it() {
+    for jobs in ["1", "3"] {
+        let mut command = failgate(&["--format", "json", "--jobs", jobs]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running(command.spawn().unwrap());
+        let mut stdin = running.0.stdin.take().unwrap();
+        let stdout = BufReader::new(running.0.stdout.take().unwrap());
+        let (send, shown) = std::sync::mpsc::channel();
+        // Two lines, and then it closes the pipe.
+        let reading = std::thread::spawn(move || {
+            stdout.lines().take(2).for_each(|line| drop(send.send(line.unwrap())));
+        });
+        for (written, cause) in [(RECORDED, "no_endpoints"), (FAILED, "connection_refused")] {
+            writeln!(stdin, "{written}").unwrap();
+            let line = shown.recv_timeout(Duration::from_secs(30)).unwrap();
+            assert!(line.contains(cause), "{line}");
+        }
+        reading.join().unwrap();
+        writeln!(stdin, "{DENIED}").unwrap();
+        // Its input is still open, and nothing more comes.
+        assert!(ended(&mut running), "{jobs} threads");
+        let status = running.0.wait().unwrap();
+        let mut said = String::new();
+        running.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+        drop(stdin);
+    }
+}
+
+/// The most memory that a process has had, in kB, as Linux counts it.
+#[cfg(target_os = "linux")]
+fn high_water(process: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_does_not_grow_with_the_input() {
+    let mut command = failgate(&["--format", "json", "--jobs", "2"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    let mut stdin = running.0.stdin.take().unwrap();
+    let mut number = 0;
+    let mut write = |lines: u64| {
+        for _ in 0..lines {
+            number += 1;
+            // Every second one fails, with a request id of its own, which is remembered for its record.
+            let id = format!("id-{number}");
+            let line = if number % 2 == 0 { FAILED } else { FINE };
+            writeln!(stdin, "{}", line.replace("id-1", &id)).unwrap();
+        }
+    };
+    write(25_000);
+    let early = high_water(&running.0);
+    write(75_000);
+    let late = high_water(&running.0);
+    assert!(early > 1000 && late < early + 4096, "{early} kB, then {late} kB");
+    drop(stdin);
+    assert!(ended(&mut running));
 }

@@ -26,7 +26,7 @@ fn every_command_has_a_page_with_its_examples() {
     let page = |arguments: &[&str]| String::from_utf8(failgate(arguments).stdout).unwrap();
     let whole = page(&["man"]);
     assert!(whole.contains(".TH failgate 1") && whole.contains("failgate\\-inspect"), "{whole}");
-    for command in ["inspect", "explain", "format"] {
+    for command in ["inspect", "explain", "format", "check", "completions", "man"] {
         let page = page(&["man", command]);
         assert!(page.contains(&format!(".TH failgate-{command} 1")), "{page}");
         assert!(page.contains("Examples:"), "{page}");

@@ -60,12 +60,27 @@ const MARKS: [(&str, &str); 3] = [
     ("RFCF", "The response came from the cache filter. It is no failure."),
 ];
 
+/// What Envoy writes to a caller instead of a response, and the details that go with it: `source/common/router`,
+/// `source/common/http/conn_manager_impl.cc` and the RBAC filter.
+const BODIES: [(&str, &str); 3] = [
+    ("upstream request timeout", "response_timeout"),
+    ("stream timeout", "stream_idle_timeout"),
+    ("RBAC: access denied", "rbac_access_denied_matched_policy[none]"),
+];
+
+/// What a body says of a reset begins so, and may say before the reason that it was retried.
+const RESET: &str = "upstream connect error or disconnect/reset before headers. ";
+
+const BODY: &str =
+    "This is the text that Envoy sends to the caller. The access log has more: paste its line.";
+
 /// What the text is; `None` when it is nothing that is known.
 pub fn of(text: &str) -> Option<Subject> {
     whole_line(text)
         .or_else(|| status_and_flags(text))
         .or_else(|| flags(text))
         .or_else(|| word(text))
+        .or_else(|| body(text))
         .or_else(|| envoys(text))
 }
 
@@ -124,7 +139,8 @@ fn fine(what: &str, stream: &Stream<'_>) -> Subject {
 fn status_and_flags(text: &str) -> Option<Subject> {
     let mut words =
         text.splitn(3, |it: char| it.is_ascii_whitespace()).filter(|word| !word.is_empty());
-    let status: u16 = words.next()?.parse().ok().filter(|status| *status < 600)?;
+    let is_status = |status: &u16| *status == 0 || (100..600).contains(status);
+    let status: u16 = words.next()?.parse().ok().filter(is_status)?;
     let Some(flags) = words.next() else {
         return Some(subject(format!("status {status}"), About::Nothing, &[STATUS, NO_FLAG]));
     };
@@ -148,23 +164,60 @@ fn status_and_flags(text: &str) -> Option<Subject> {
     Some(subject(text, About::Record(Box::new(record)), &notes))
 }
 
+/// Flags, and maybe details.
 fn flags(text: &str) -> Option<Subject> {
     if matches!(text, "-" | "\"-\"") {
         return Some(subject("- (no flag)", About::Nothing, &[NO_FLAG]));
     }
-    let set = Flags::parse(text)
-        .or_else(|_| Flags::parse(&text.to_ascii_uppercase()).map_err(|_| ""))
+    let (names, details) = text.split_once(' ').unwrap_or((text, ""));
+    let details = Some(details.trim()).filter(|details| !matches!(*details, "" | "-"));
+    if details.is_some_and(|details| details::meaning(details).is_none()) {
+        return None;
+    }
+    let set = Flags::parse(names)
+        .or_else(|_| Flags::parse(&names.to_ascii_uppercase()).map_err(|_| ""))
         .ok();
-    let set = set.or_else(|| long_name(text)).filter(|set| !set.is_empty())?;
+    let set = set.or_else(|| long_name(names)).filter(|set| !set.is_empty())?;
     let named = |flag: &&Flag| set.any_of(Flags(1 << flag.bit));
     let titles: Vec<_> =
         FLAGS.iter().filter(named).map(|flag| format!("{} {}", flag.short, flag.long)).collect();
-    let about = set.cause().map_or(About::Nothing, About::Cause);
+    let mut title = titles.join(", ");
     let mut notes: Vec<&str> = mark(set).collect();
-    if set.cause().is_some() {
+    let Some(cause) = set.cause() else { return Some(subject(title, About::Nothing, &notes)) };
+    let Some(details) = details else {
         notes.push("This is what the flag alone says. Response code details and the transport failure reason say more: paste the whole line.");
+        // Before the last attempt there were others.
+        let retried = set.any_of(Flags::URX).then(|| failed(set, None)).flatten();
+        return Some(subject(title, retried.unwrap_or(About::Cause(cause)), &notes));
+    };
+    title += &format!(" {details}");
+    Some(subject(title, failed(set, Some(details))?, &notes))
+}
+
+/// A failure of which there is no more than that.
+fn failed(flags: Flags, details: Option<&str>) -> Option<About> {
+    let evidence = Evidence { status: Some(503), flags, details, ..Evidence::default() };
+    let mut record = Record::new(&judge(&evidence)?, &evidence, &Facts::default());
+    record.response_code = None;
+    Some(About::Record(Box::new(record)))
+}
+
+/// What a caller got instead of a response.
+fn body(text: &str) -> Option<Subject> {
+    let title = format!("the body of a response: {text}");
+    let is_same = |(body, _): &&(&str, &str)| text.trim_end_matches('.').eq_ignore_ascii_case(body);
+    if let Some((_, details)) = BODIES.iter().find(is_same) {
+        let About::Record(record) = failed(Flags::NONE, Some(details))? else { return None };
+        return Some(subject(title, About::Cause(record.cause), &[BODY]));
     }
-    Some(subject(titles.join(", "), about, &notes))
+    let (before, reason) = text.strip_prefix(RESET)?.split_once("reset reason: ")?;
+    let (reason, transport) =
+        reason.split_once(", transport failure reason: ").unwrap_or((reason, ""));
+    let bar = if transport.is_empty() { "" } else { "|" };
+    let details = format!("upstream_reset_before_response_started{{{reason}{bar}{transport}}}");
+    // `retried and the latest`: what the attempts before came to, nobody says.
+    let flags = if before.is_empty() { Flags::NONE } else { Flags::URX };
+    Some(subject(title, failed(flags, Some(&details))?, &[BODY]))
 }
 
 fn long_name(text: &str) -> Option<Flags> {

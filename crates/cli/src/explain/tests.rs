@@ -72,6 +72,51 @@ fn texts_of_envoy_are_found_in_either_spelling() {
 }
 
 #[test]
+fn flags_may_have_details_behind_them() {
+    assert_eq!(
+        cause("UO upstream_reset_before_response_started{overflow}"),
+        Some("upstream_overflow")
+    );
+    assert_eq!(cause("- via_upstream"), None);
+    assert_eq!(
+        cause(
+            "UF,URX upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}"
+        ),
+        Some("connection_refused")
+    );
+    assert_eq!(subject::of("UF nonsense"), None);
+    // An attempt before the last may have arrived.
+    assert!(page("UF").contains("the request did not reach the application; a retry is safe"));
+    assert!(page("UF,URX").contains("does not say whether it reached the application"));
+}
+
+#[test]
+fn what_a_caller_got_instead_of_a_response_is_explained() {
+    let reset = "upstream connect error or disconnect/reset before headers. ";
+    for (body, expected) in [
+        ("no healthy upstream", "no_healthy_upstream"),
+        ("upstream request timeout", "response_timeout"),
+        ("stream timeout", "stream_idle_timeout"),
+        ("RBAC: access denied", "authorization_denied"),
+        ("fault filter abort", "fault_injected"),
+        (&format!("{reset}reset reason: connection failure"), "connection_failure"),
+        (&format!("{reset}reset reason: connection termination"), "connection_terminated"),
+        (&format!("{reset}reset reason: overflow"), "upstream_overflow"),
+        (
+            &format!(
+                "{reset}retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
+            ),
+            "connection_refused",
+        ),
+    ] {
+        assert_eq!(cause(body), Some(expected), "{body}");
+    }
+    let retried = page(&format!("{reset}retried and the latest reset reason: connection timeout"));
+    assert!(retried.contains("does not say whether it reached the application"), "{retried}");
+    assert_eq!(subject::of(&format!("{reset}something else")), None);
+}
+
+#[test]
 fn the_traps_are_named() {
     for (asked, trap) in [
         ("-", "not that nothing failed"),
@@ -112,6 +157,24 @@ fn what_is_not_known_has_neighbours() {
     assert_eq!(subject::of("conection_refused"), None);
     assert_eq!(subject::nearest_to("conection_refused").first(), Some(&"connection_refused"));
     assert!(subject::nearest_to("UFX").contains(&"UF"));
+    for (asked, near) in [
+        ("UpstreamConectionFailure", "UpstreamConnectionFailure"),
+        ("conect", "connect"),
+        ("route_not_fond", "route_not_found"),
+        ("upstream_per_try_timout", "upstream_per_try_timeout"),
+        ("remote_conection_failure", "remote_connection_failure"),
+        ("tls san missmatch", "tls_san_mismatch"),
+    ] {
+        assert_eq!(subject::of(asked), None, "{asked}");
+        assert!(
+            subject::nearest_to(asked).contains(&near),
+            "{asked}: {:?}",
+            subject::nearest_to(asked)
+        );
+    }
+    for none in ["14", "99", "600", "70000"] {
+        assert_eq!(subject::of(none), None, "{none}");
+    }
     assert_eq!(subject::nearest_to("xyzzy plugh"), [""; 0]);
     assert_eq!(subject::of(""), None);
 }

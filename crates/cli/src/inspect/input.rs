@@ -38,9 +38,10 @@ impl<R: Read> Lines<R> {
         Self { reader, buffer: vec![0; CHUNK], start: 0, end: 0, number: 0, too_long: false, grows }
     }
 
-    /// Reads on from another stream, as when a log was rotated.
+    /// Reads on from another stream, as when a log was rotated; its first line is line 1.
     pub fn continue_with(&mut self, reader: R) {
-        (self.reader, self.start, self.end, self.too_long) = (reader, 0, 0, false);
+        (self.reader, self.start, self.end) = (reader, 0, 0);
+        (self.number, self.too_long) = (0, false);
     }
 
     fn unread(&self) -> &[u8] {

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use failgate_verdict::Record;
 use failgate_verdict::terms::{Direction, Gate, Side};
 use serde::Serialize;
 
+use super::judging::Failure;
 use super::table;
+use super::twice::Identity;
 use crate::read::{Stream, nanoseconds};
 use crate::screen::{Style, plain};
 
@@ -27,18 +29,20 @@ const HOPS: usize = 64;
 pub struct Hop {
     line: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<Rc<str>>,
+    file: Option<Arc<str>>,
     #[serde(skip)]
     id: Option<String>,
     #[serde(skip)]
     start: Option<u64>,
     #[serde(skip)]
     at: Place,
+    #[serde(skip)]
+    identity: Option<Identity>,
     #[serde(flatten)]
     told: Told,
 }
 
-/// Where it was, for lines of one stream that are there twice and for putting hops in order.
+/// Where it was, for putting hops in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Place {
     direction: Direction,
@@ -63,18 +67,19 @@ enum Told {
 
 impl Hop {
     /// A line that tells of a failure.
-    pub fn failed(record: Box<Record>, line: u64, file: Option<Rc<str>>) -> Self {
+    pub fn failed(Failure { record, line, file, identity }: Failure) -> Self {
         let at = Place {
             direction: record.direction.unwrap_or_default(),
             proxy: record.proxy.clone(),
             cluster: record.upstream_cluster.clone(),
         };
         let start = record.time.as_deref().and_then(nanoseconds);
-        Self { line, file, id: record.request_id.clone(), start, at, told: Told::Failure(record) }
+        let id = record.request_id.clone();
+        Self { line, file, id, start, at, identity, told: Told::Failure(record) }
     }
 
     /// A line that tells of a success.
-    pub fn succeeded(stream: &Stream<'_>, line: u64, file: Option<Rc<str>>) -> Self {
+    pub fn succeeded(stream: &Stream<'_>, line: u64, file: Option<Arc<str>>) -> Self {
         let evidence = stream.evidence();
         let (proxy, cluster) =
             (evidence.proxy.map(str::to_owned), evidence.cluster.map(str::to_owned));
@@ -88,6 +93,7 @@ impl Hop {
             id: stream.request_id().map(str::to_owned),
             start: stream.start(),
             at,
+            identity: None,
             told,
         }
     }
@@ -99,22 +105,18 @@ impl Hop {
         }
     }
 
-    /// Is it the same stream, told twice: as a record and as a line of the access log?
+    /// Is it the same stream, told twice: as a record and as a line of the access log, or by two access logs?
     fn is_same_stream(&self, other: &Self) -> bool {
-        let (Some(one), Some(two)) = (self.record(), other.record()) else { return false };
-        // A record keeps milliseconds.
-        let millisecond = |hop: &Self| hop.start.map(|start| start / 1_000_000);
-        let verdict = |record: &Record| {
-            (record.response_code, record.response_flags.clone(), record.duration_ms)
+        let identities = self.identity.as_ref().zip(other.identity.as_ref());
+        identities.is_some_and(|(one, other)| one.is_same_stream(other))
+    }
+
+    /// Does it know more than another that tells the same?
+    fn knows_more_than(&self, other: &Self) -> bool {
+        let knowledge = |hop: &Self| {
+            (hop.identity.is_some_and(|identity| identity.is_record()), hop.at.proxy.is_some())
         };
-        let names =
-            self.at.proxy.is_none() || other.at.proxy.is_none() || self.at.proxy == other.at.proxy;
-        self.start.is_some()
-            && millisecond(self) == millisecond(other)
-            && self.at.direction == other.at.direction
-            && self.at.cluster == other.at.cluster
-            && names
-            && verdict(one) == verdict(two)
+        knowledge(self) > knowledge(other)
     }
 }
 
@@ -202,8 +204,7 @@ pub struct Story {
 impl Story {
     fn add(&mut self, hop: Hop) {
         if let Some(told) = self.hops.iter_mut().find(|told| told.is_same_stream(&hop)) {
-            // Whichever knows who spoke.
-            if told.at.proxy.is_none() {
+            if hop.knows_more_than(told) {
                 *told = hop;
             }
         } else if self.hops.len() < HOPS {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::input::Lines;
+use super::pieces::Pieces;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -16,6 +17,10 @@ pub struct Source {
     pub name: String,
     /// Its lines.
     pub lines: Lines<Box<dyn Read>>,
+    /// Those of its lines that came in pieces.
+    pub pieces: Pieces,
+    /// Do lines come as they are written, rather than as fast as they can be read?
+    pub is_live: bool,
     /// A file that is followed, with a handle to look at it by.
     followed: Option<(PathBuf, File)>,
 }
@@ -23,10 +28,10 @@ pub struct Source {
 impl Source {
     /// Opens it; `-` is standard input. A file that is followed is read as it grows.
     pub fn open(path: &Path, follow: bool) -> io::Result<Self> {
-        let name = path.display().to_string();
+        let (name, pieces) = (path.display().to_string(), Pieces::default());
         if name == "-" {
             let lines = Lines::new(plain(io::stdin())?, false);
-            return Ok(Self { name, lines, followed: None });
+            return Ok(Self { name, lines, pieces, is_live: is_live(path), followed: None });
         }
         let file = File::open(path)?;
         if file.metadata()?.is_dir() {
@@ -34,9 +39,16 @@ impl Source {
         }
         if follow {
             let lines = Lines::new(Box::new(file.try_clone()?) as Box<dyn Read>, true);
-            return Ok(Self { name, lines, followed: Some((path.to_owned(), file)) });
+            let followed = Some((path.to_owned(), file));
+            return Ok(Self { name, lines, pieces, is_live: true, followed });
         }
-        Ok(Self { name, lines: Lines::new(plain(file)?, false), followed: None })
+        let is_live = is_live(path);
+        Ok(Self { name, lines: Lines::new(plain(file)?, false), pieces, is_live, followed: None })
+    }
+
+    /// Is it read as it grows?
+    pub fn is_followed(&self) -> bool {
+        self.followed.is_some()
     }
 
     /// Goes on with the file that has the name now when the old one was replaced or cut.
@@ -57,6 +69,23 @@ impl Source {
         self.lines.continue_with(Box::new(file.try_clone()?));
         Ok(())
     }
+}
+
+/// May its next line take any time? A pipe's or a terminal's may, a file's may not.
+pub fn is_live(path: &Path) -> bool {
+    let metadata = if path.as_os_str() == "-" { standard_input() } else { std::fs::metadata(path) };
+    metadata.is_ok_and(|metadata| !metadata.is_file())
+}
+
+#[cfg(unix)]
+fn standard_input() -> io::Result<std::fs::Metadata> {
+    use std::os::fd::AsFd as _;
+    File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()
+}
+
+#[cfg(not(unix))]
+fn standard_input() -> io::Result<std::fs::Metadata> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]

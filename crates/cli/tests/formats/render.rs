@@ -23,6 +23,7 @@ pub struct Carried<'a> {
     details: Option<String>,
     termination: Option<String>,
     transport: Option<String>,
+    downstream_transport: Option<String>,
 }
 
 impl Carried<'_> {
@@ -31,6 +32,7 @@ impl Carried<'_> {
             details: self.details.as_deref(),
             termination: self.termination.as_deref(),
             transport: self.transport.as_deref(),
+            downstream_transport: self.downstream_transport.as_deref(),
             ..self.told.evidence
         };
         Told { evidence, facts: self.told.facts }
@@ -121,52 +123,63 @@ pub const FORMATS: &[Format] = &[
 impl Format {
     /// What is left of what was told.
     pub fn carried<'a>(&self, told: &Told<'a>) -> Carried<'a> {
-        let has = |key: &str| !self.lacks.contains(&key);
-        let kept = |key: &str, text: Option<&'a str>| text.filter(|_| has(key));
-        let evidence = told.evidence;
-        let cluster = kept("upstream_cluster", evidence.cluster);
-        let direction = if has("direction") {
-            evidence.direction
-        } else {
-            cluster.map(ClusterName::parse).unwrap_or_default().direction
-        };
-        let number = |key: &str, number: Option<u64>| number.filter(|_| has(key));
-        let evidence = Evidence {
-            direction,
-            proxy: kept("node_cluster", evidence.proxy),
-            grpc_status: evidence.grpc_status.filter(|_| has("grpc_status")),
-            downstream_transport: kept(
-                "downstream_transport_failure_reason",
-                evidence.downstream_transport,
-            ),
-            attempts: number("upstream_request_attempt_count", evidence.attempts),
-            endpoints: number("upstream_endpoints", evidence.endpoints),
-            cluster,
-            route: kept("route_name", evidence.route),
-            connection_ready: evidence
-                .connection_ready
-                .filter(|_| has("upstream_connection_ready")),
-            response_started: evidence
-                .response_started
-                .filter(|_| has("upstream_response_started")),
-            hop: None,
-            ..evidence
-        };
-        let logged = |key: &str, text: Option<&str>| {
-            text.filter(|_| has(key)).map(|text| text.replace(' ', "_"))
-        };
-        Carried {
-            details: logged("response_code_details", evidence.details),
-            termination: logged("connection_termination_details", evidence.termination),
-            transport: logged("upstream_transport_failure_reason", evidence.transport),
-            told: Told { evidence, facts: told.facts },
-        }
+        without(told, &[self.lacks, ["hop"].as_slice()].concat())
+    }
+
+    /// Has it a field for that fact? What the next proxy said in a header is in no access log.
+    pub fn has(&self, key: &str) -> bool {
+        key != "hop" && !self.lacks.contains(&key)
+    }
+}
+
+/// What was told, without these facts.
+pub fn without<'a>(told: &Told<'a>, lacks: &[&str]) -> Carried<'a> {
+    let has = |key: &str| !lacks.contains(&key);
+    let kept = |key: &str, text: Option<&'a str>| text.filter(|_| has(key));
+    let evidence = told.evidence;
+    let cluster = kept("upstream_cluster", evidence.cluster);
+    let direction = if has("direction") {
+        evidence.direction
+    } else {
+        cluster.map(ClusterName::parse).unwrap_or_default().direction
+    };
+    let number = |key: &str, number: Option<u64>| number.filter(|_| has(key));
+    let evidence = Evidence {
+        direction,
+        proxy: kept("node_cluster", evidence.proxy),
+        grpc_status: evidence.grpc_status.filter(|_| has("grpc_status")),
+        attempts: number("upstream_request_attempt_count", evidence.attempts),
+        endpoints: number("upstream_endpoints", evidence.endpoints),
+        cluster,
+        route: kept("route_name", evidence.route),
+        connection_ready: evidence.connection_ready.filter(|_| has("upstream_connection_ready")),
+        response_started: evidence.response_started.filter(|_| has("upstream_response_started")),
+        hop: evidence.hop.filter(|_| has("hop")),
+        ..evidence
+    };
+    let logged = |key: &str, text: Option<&str>| {
+        text.filter(|_| has(key)).map(|text| text.replace(' ', "_"))
+    };
+    Carried {
+        details: logged("response_code_details", evidence.details),
+        termination: logged("connection_termination_details", evidence.termination),
+        transport: logged("upstream_transport_failure_reason", evidence.transport),
+        downstream_transport: logged(
+            "downstream_transport_failure_reason",
+            evidence.downstream_transport,
+        ),
+        told: Told { evidence, facts: told.facts },
     }
 }
 
 /// A record with its texts as a log writes them.
 pub fn as_logged(mut record: Record) -> Record {
-    let texts = [&mut record.response_code_details, &mut record.upstream_transport_failure_reason];
+    let texts = [
+        &mut record.response_code_details,
+        &mut record.connection_termination_details,
+        &mut record.upstream_transport_failure_reason,
+        &mut record.downstream_transport_failure_reason,
+    ];
     for text in texts.into_iter().flatten() {
         *text = text.replace(' ', "_");
     }

@@ -1,3 +1,5 @@
+use std::slice;
+
 use super::*;
 use crate::read::{Keys, Line, line};
 use failgate_verdict::judge;
@@ -25,7 +27,10 @@ fn chained(
         panic!("{text}")
     };
     match stream.judge(&judge::Criteria::default()) {
-        Some(record) => Hop::failed(Box::new(record), 1, None),
+        Some(record) => {
+            let identity = Identity::of(&record, false, None);
+            Hop::failed(Failure { record: Box::new(record), line: 1, file: None, identity })
+        }
         None => Hop::succeeded(&stream, 1, None),
     }
 }
@@ -135,10 +140,18 @@ fn a_chain_of_services_is_followed_to_its_end() {
 #[test]
 fn a_stream_that_is_told_twice_is_one_hop() {
     let told = hop("outbound", 0, 504, "UT", "response_timeout", 1);
-    let mut nameless = told.clone();
-    nameless.at.proxy = None;
-    let story = story([nameless, told.clone()]);
-    assert_eq!(story.hops, [told]);
+    let Told::Failure(record) = &told.told else { panic!("{told:?}") };
+    let mut nameless = record.clone();
+    nameless.proxy = None;
+    let hop = |record: &Record, is_record| {
+        let identity = Identity::of(record, is_record, None);
+        Hop::failed(Failure { record: Box::new(record.clone()), line: 1, file: None, identity })
+    };
+    assert_eq!(story([hop(&nameless, false), told.clone()]).hops, slice::from_ref(&told));
+    // A record knows more than a line.
+    let known = hop(record, true);
+    assert_eq!(story([hop(&nameless, false), known.clone()]).hops, slice::from_ref(&known));
+    assert_eq!(story([known.clone(), told.clone()]).hops, [known]);
 }
 
 #[test]
@@ -158,7 +171,7 @@ fn memory_is_bounded_in_stories_and_in_hops() {
     assert_eq!(stories.succeeded.by_id.len(), STORIES);
     let mut crowded = Stories::default();
     for number in 0..HOPS as u64 + 5 {
-        let hop = Hop { start: Some(number * 1_000_000), ..failed.clone() };
+        let hop = Hop { start: Some(number), identity: None, ..failed.clone() };
         crowded.add(hop);
     }
     let story = crowded.next().unwrap();
