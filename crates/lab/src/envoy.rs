@@ -153,7 +153,7 @@ fn version_in(answer: &str) -> Option<&str> {
     answer.split("version: ").nth(1)?.split('/').nth(1)
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let executable = |path: &PathBuf| {
         fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     };
@@ -162,7 +162,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// The program's stdout; when it fails, an error with its stderr.
-fn run(command: &mut Command, what: &str) -> Result<String> {
+pub(crate) fn run(command: &mut Command, what: &str) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().doing(|| what.to_owned())?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
