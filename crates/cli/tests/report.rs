@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use failgate_cli::explain::guide;
-use failgate_lab::records;
+use failgate_lab::{records, workspace};
 use failgate_verdict::Record;
 use failgate_verdict::cause::Cause;
 use flate2::Compression;
@@ -254,6 +254,19 @@ fn long_and_hostile_records_cannot_make_the_page_large() {
     let page = page(&log);
     assert!(page.len() < 6_000_000, "{} bytes", page.len());
     assert!(shown(&page).len() > 10);
+}
+
+/// How it was counted stands in the page, and the document says the same.
+#[test]
+fn the_document_says_what_the_page_says_of_its_bounds() {
+    let page = page(FAILED);
+    let said = between(between(&page, "<footer>", "</footer>")[0], "<li>", "</li>");
+    let document = fs::read_to_string(workspace().join("docs/report.md")).unwrap();
+    let document = document.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.len() >= 4, "{said:?}");
+    for sentence in said {
+        assert!(document.contains(&text(sentence)), "docs/report.md lacks: {sentence}");
+    }
 }
 
 #[test]

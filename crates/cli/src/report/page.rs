@@ -87,7 +87,11 @@ impl Page<'_> {
             h1 { (title) }
             p.span {
                 @if let (Some(first), Some(last)) = (timeline.first, timeline.last) {
-                    span { (when(first, None)) " to " (when(last, Some(first))) " UTC" }
+                    span {
+                        (when(first, None))
+                        @if last / 1_000_000_000 > first / 1_000_000_000 { " to " (when(last, Some(first))) }
+                        " UTC"
+                    }
                     span { (timeline::span((last - first) / 1_000_000_000)) }
                 } @else if self.tally.failures > 0 {
                     span { "no line has a time" }
@@ -257,7 +261,7 @@ impl Page<'_> {
             details {
                 summary { "How this was counted" }
                 ul {
-                    li { "Failures, gates, causes, sides and times are counted exactly." }
+                    li { "Failures, gates, causes and times are counted exactly." }
                     li {
                         "Of upstreams and of proxies, the first " (count(NAMES as u64)) " names that occur are counted each for "
                         "itself (of one cause, the first " (NAMES_OF_CAUSE) "), and all later ones together."

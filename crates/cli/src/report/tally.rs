@@ -1,6 +1,6 @@
 //! What is counted of the failures, in memory that does not grow with their number.
 //!
-//! Counts by gate, cause, side and time are exact. Names are exact as long as there is room for them, and
+//! Counts by gate, cause and time are exact. Names are exact as long as there is room for them, and
 //! then counted together: see [`Names`]. Records are the latest of each cause: see [`Kept`].
 
 use std::collections::BTreeMap;

@@ -11,6 +11,9 @@ use crate::screen::count;
 const BAR: f64 = 10.0;
 const HEIGHT: f64 = 100.0;
 
+/// There is room for so many bars: a single one is no wall.
+const FEWEST: usize = 12;
+
 /// The section of the page.
 pub fn section(timeline: &Timeline) -> Markup {
     let (step, bars) = timeline.bars();
@@ -40,7 +43,7 @@ fn chart(step: u64, bars: &[Bar]) -> Markup {
     seen.sort_unstable();
     seen.dedup();
     #[expect(clippy::cast_precision_loss, reason = "there are few bars")]
-    let width = bars.len() as f64 * BAR;
+    let width = bars.len().max(FEWEST) as f64 * BAR;
     let most = format!("most at {}: {} in {step}", when(peak, Some(first)), count(highest));
     html! {
         figure.chart {
@@ -51,7 +54,7 @@ fn chart(step: u64, bars: &[Bar]) -> Markup {
             }
             p.axis {
                 span { (when(first, None)) }
-                @if bars.len() > 1 { span { (when(last, Some(first))) } }
+                @if bars.len() >= FEWEST { span { (when(last, Some(first))) } }
             }
             ul.legend aria-label="Colours" {
                 @for gate in GATES.iter().filter(|gate| seen.contains(&gate.value)) {

@@ -18,19 +18,19 @@ const FOLDED: usize = 120;
 /// How wide the drawing of a bar is; the page stretches it.
 pub const WIDTH: f64 = 1000.0;
 
-/// A part of a whole in percent, which is `100 %` only for the whole and never 0 for a part.
+/// A part of a whole in percent, which is 100 only for the whole and never 0 for a part.
 pub fn share(part: u64, whole: u64) -> String {
     if part == whole {
-        return "100 %".to_owned();
+        return "100\u{a0}%".to_owned();
     }
     if part == 0 {
-        return "0 %".to_owned();
+        return "0\u{a0}%".to_owned();
     }
     let (part, whole) = (u128::from(part), u128::from(whole.max(1)));
     if part * 100 < whole {
-        return "< 1 %".to_owned();
+        return "< 1\u{a0}%".to_owned();
     }
-    format!("{} %", ((part * 200 + whole) / (whole * 2)).min(99))
+    format!("{}\u{a0}%", ((part * 200 + whole) / (whole * 2)).min(99))
 }
 
 /// `3 failures`.
@@ -167,13 +167,13 @@ mod tests {
 
     #[test]
     fn a_share_is_never_more_exact_than_it_is_true() {
-        assert_eq!(share(1, 1), "100 %");
-        assert_eq!(share(99_999, 100_000), "99 %");
-        assert_eq!(share(1, 100_000), "< 1 %");
-        assert_eq!(share(0, 5), "0 %");
-        assert_eq!(share(616, 1000), "62 %");
-        assert_eq!(share(1, 100), "1 %");
-        assert_eq!(share(u64::MAX / 2, u64::MAX), "50 %");
+        assert_eq!(share(1, 1), "100\u{a0}%");
+        assert_eq!(share(99_999, 100_000), "99\u{a0}%");
+        assert_eq!(share(1, 100_000), "< 1\u{a0}%");
+        assert_eq!(share(0, 5), "0\u{a0}%");
+        assert_eq!(share(616, 1000), "62\u{a0}%");
+        assert_eq!(share(1, 100), "1\u{a0}%");
+        assert_eq!(share(u64::MAX / 2, u64::MAX), "50\u{a0}%");
     }
 
     #[test]

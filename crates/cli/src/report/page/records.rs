@@ -27,7 +27,7 @@ pub fn section(tally: &Tally) -> Markup {
             p.sub {
                 @if shown < tally.failures {
                     "Showing " (count(shown)) " of " (count(tally.failures)) ": the latest of each cause."
-                } @else {
+                } @else if shown > 1 {
                     "All " (count(shown)) ", the latest first."
                 }
             }
