@@ -177,6 +177,7 @@ fn no_document_names_a_path_of_a_machine() {
         "docs/access-log.md",
         "docs/configuration.md",
         "docs/proxy-status.md",
+        "docs/report.md",
         "schema/record.v1.json",
     ] {
         let text = read(document);

@@ -29,6 +29,8 @@ pub enum Command {
     Format(Format),
     /// Judge the failed requests of access logs, and show failgate's records
     Inspect(Inspect),
+    /// Write a page of HTML about the failed requests: counts, times, records, explanations
+    Report(Report),
     /// Check the configuration of the filter before it is applied
     Check(Check),
     /// Print the completions of a shell
@@ -184,6 +186,37 @@ pub enum Color {
     Never,
 }
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  failgate report access.log access.log.1.gz
+  kubectl logs -l app=reviews -c istio-proxy --prefix --tail=-1 | failgate report -o reviews.html
+  failgate report --since 2h --gate connect -o - access.log > connect.html
+
+The page is one file that loads nothing from anywhere and works with JavaScript off, but for the search.
+Every failure is counted; the table of records is bounded, and says what it leaves out.
+Exits with 2 when an input could not be read to its end.";
+
+/// What to report on, and where to.
+#[derive(Debug, Default, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct Report {
+    /// Files to read, gzip or plain; `-` or none is standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to write the page; `-` is standard output
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    pub output: PathBuf,
+    /// Only failures at this gate; may be given several times
+    #[arg(long, value_name = "GATE", value_parser = gates())]
+    pub gate: Vec<Gate>,
+    /// Only failures of this cause; may be given several times
+    #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
+    pub cause: Vec<Cause>,
+    /// Only requests since then: a time (RFC 3339), or that long ago (90s, 5m, 2h, 1d)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<u64>,
+}
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   failgate check wasmplugin.yaml envoyfilter.yaml
@@ -311,7 +344,7 @@ mod tests {
                 seen += 1;
             }
         }
-        assert!(seen >= 15, "{seen} examples");
+        assert!(seen >= 19, "{seen} examples");
     }
 
     #[test]

@@ -11,12 +11,13 @@ mod pieces;
 mod reading;
 mod source;
 mod summary;
-mod table;
+pub(crate) mod table;
 mod threads;
 mod twice;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use failgate_verdict::{Cause, Record};
@@ -51,6 +52,32 @@ pub fn run(options: &Inspect) -> io::Result<u8> {
     Ok(if inspection.unreadable { 2 } else { u8::from(found) })
 }
 
+/// Takes a failure with the number of its line and, when there are several inputs, the name of its own.
+pub(crate) type Each<'a> = Box<dyn FnMut(&Record, u64, Option<&Arc<str>>) + 'a>;
+
+/// What there was besides failures.
+pub(crate) struct Rest {
+    /// Lines read.
+    pub lines: u64,
+    /// Lines that could not be read.
+    pub malformed: Malformed,
+    /// Could an input not be opened, or not be read to its end?
+    pub unreadable: bool,
+}
+
+/// Reads all inputs and gives each failure that was asked for to `each`, as they come.
+///
+/// # Errors
+/// Never by itself; nothing is written.
+pub(crate) fn failures(options: &Inspect, each: Each<'_>) -> io::Result<Rest> {
+    let mut inspection = Inspection::new(options, io::sink());
+    inspection.progress = io::stderr().is_terminal().then(Progress::default);
+    inspection.each = Some(each);
+    inspection.take_all()?;
+    let Inspection { lines, malformed, unreadable, .. } = inspection;
+    Ok(Rest { lines, malformed, unreadable })
+}
+
 /// A record with the place that it was found at.
 #[derive(Serialize)]
 struct Found<'a> {
@@ -74,14 +101,18 @@ struct Inspection<'a, W: Write> {
     window: Window,
     summary: Option<Box<Summary>>,
     stories: Option<Stories>,
+    /// Who takes the failures, instead of the output.
+    each: Option<Each<'a>>,
     progress: Option<Progress>,
 }
 
 /// Lines that could not be read.
 #[derive(Default)]
-struct Malformed {
-    count: u64,
-    named: Vec<String>,
+pub(crate) struct Malformed {
+    /// How many.
+    pub count: u64,
+    /// The first of them: file, number and reason.
+    pub named: Vec<String>,
 }
 
 impl<'a, W: Write> Inspection<'a, W> {
@@ -101,6 +132,7 @@ impl<'a, W: Write> Inspection<'a, W> {
             window: Window::default(),
             summary: (options.format == Show::Summary).then(Box::default),
             stories: options.join.then(Stories::default),
+            each: None,
             progress: (io::stderr().is_terminal() && !quiet).then(Progress::default),
         }
     }
@@ -237,6 +269,10 @@ impl<'a, W: Write> Inspection<'a, W> {
             return Ok(());
         }
         self.shown += 1;
+        if let Some(each) = &mut self.each {
+            each(record, *line, file.as_ref());
+            return Ok(());
+        }
         match (self.options.format, &mut self.summary) {
             (_, Some(summary)) => summary.add(record),
             (Show::Json, None) => {

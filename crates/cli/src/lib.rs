@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! a line ──▶ read ──▶ Record, or facts ──▶ Evidence ──▶ judge ──▶ Record ──▶ inspect: table, JSON, summary, stories
+//!                                                             └──▶ report: one page of HTML
 //! a word ──▶ explain ──▶ Evidence ──▶ judge ──▶ what it means, what it does not mean, what to look at
 //! ```
 //!
@@ -16,4 +17,5 @@ pub mod format;
 pub mod inspect;
 pub mod manual;
 pub mod read;
+pub mod report;
 pub mod screen;

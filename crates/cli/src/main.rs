@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use failgate_cli::args::{Arguments, Command};
-use failgate_cli::{check, explain, format, inspect, manual};
+use failgate_cli::{check, explain, format, inspect, manual, report};
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Format(options) => format::run(&options),
         Command::Inspect(options) => inspect::run(&options),
         Command::Man(options) => manual::page(&options),
+        Command::Report(options) => report::run(&options),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

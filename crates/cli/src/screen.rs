@@ -61,7 +61,8 @@ impl Style {
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     let hidden = |it: char| {
-        it.is_control() || matches!(it, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        let turns = matches!(it, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        it.is_control() || turns || matches!(it, '\u{2028}' | '\u{2029}')
     };
     if text.contains(hidden) {
         text.chars().map(|it| if hidden(it) { char::REPLACEMENT_CHARACTER } else { it }).collect()

@@ -12,7 +12,7 @@ fn failgate(arguments: &[&str]) -> Output {
 fn every_shell_completes_commands_and_gates() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = String::from_utf8(failgate(&["completions", shell]).stdout).unwrap();
-        assert!(script.contains("inspect") && script.contains("explain"), "{shell}");
+        assert!(["inspect", "explain", "report"].iter().all(|it| script.contains(it)), "{shell}");
         assert!(
             script.contains("downstream") || matches!(shell, "elvish" | "powershell"),
             "{shell}"
@@ -26,7 +26,7 @@ fn every_command_has_a_page_with_its_examples() {
     let page = |arguments: &[&str]| String::from_utf8(failgate(arguments).stdout).unwrap();
     let whole = page(&["man"]);
     assert!(whole.contains(".TH failgate 1") && whole.contains("failgate\\-inspect"), "{whole}");
-    for command in ["inspect", "explain", "format", "check", "completions", "man"] {
+    for command in ["inspect", "explain", "format", "report", "check", "completions", "man"] {
         let page = page(&["man", command]);
         assert!(page.contains(&format!(".TH failgate-{command} 1")), "{page}");
         assert!(page.contains("Examples:"), "{page}");
@@ -38,6 +38,8 @@ fn every_command_has_a_page_with_its_examples() {
 fn help_has_examples_and_a_version_is_there() {
     let help = String::from_utf8(failgate(&["inspect", "--help"]).stdout).unwrap();
     assert!(help.contains("kubectl logs") && help.contains("--exit-code"), "{help}");
+    let help = String::from_utf8(failgate(&["report", "--help"]).stdout).unwrap();
+    assert!(help.contains("failgate report access.log") && help.contains("report.html"), "{help}");
     assert!(failgate(&["--version"]).status.success());
     assert_eq!(failgate(&[]).status.code(), Some(2));
 }

@@ -5,7 +5,9 @@
 //! reads the records that the filter wrote. Everything is synchronous, binds port 0 on loopback,
 //! waits with deadlines and stops when it is dropped.
 
+pub mod browser;
 pub mod certs;
+pub mod chromium;
 pub mod client;
 pub mod config;
 pub mod envoy;

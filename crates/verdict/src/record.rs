@@ -310,9 +310,12 @@ fn service(cluster: &str) -> Option<Service> {
     (host.is_some() || name.port.is_some()).then_some(Service { host, port: name.port, subset })
 }
 
-/// `2026-01-31T23:59:59.999Z`. The Gregorian calendar repeats every 400 years, 146,097 days; counting
+/// `2026-01-31T23:59:59.999Z`, of nanoseconds since 1970.
+///
+/// The Gregorian calendar repeats every 400 years, 146,097 days; counting
 /// years from March puts the leap day last, so a month's first day is a linear function of its number.
-fn rfc_3339(nanoseconds: u64) -> String {
+#[must_use]
+pub fn rfc_3339(nanoseconds: u64) -> String {
     let milliseconds = nanoseconds / 1_000_000;
     let (seconds, day) = (milliseconds / 1000 % 86_400, milliseconds / 86_400_000 + 719_468);
     let (era, day) = (day / 146_097, day % 146_097);

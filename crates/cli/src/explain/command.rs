@@ -1,6 +1,7 @@
 //! Commands to copy, filled with the names that are known. A name that is not known stays in capitals.
 
 use failgate_verdict::Record;
+use failgate_verdict::terms::Direction;
 
 /// The command with the names of a record; with none, or with a name that a shell could take for more than a
 /// name, its place is left in capitals.
@@ -47,7 +48,8 @@ fn known(name: &str, record: &Record) -> Option<String> {
     let host = service.and_then(|service| service.host.as_deref());
     // `reviews.default.svc.cluster.local`; on an inbound sidecar the service is the proxy's own.
     let named = host.and_then(|host| host.split_once(".svc.")).map(|(short, _)| short);
-    let named = named.or(record.proxy.as_deref().filter(|_| host.is_none()));
+    let is_own = host.is_none() && record.direction != Some(Direction::Outbound);
+    let named = named.or(record.proxy.as_deref().filter(|_| is_own));
     let (service, namespace) = named.and_then(|short| short.split_once('.')).unzip();
     match name {
         "proxy" => proxy(record.proxy.as_deref()?),
@@ -117,6 +119,16 @@ mod tests {
         assert_eq!(
             filled("x {service}", Some(&record("reviews.shop", "inbound|8080||"))),
             "x reviews"
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_not_the_service_that_it_calls() {
+        let mut outbound = record("client.default", "payments");
+        outbound.direction = Some(Direction::Outbound);
+        assert_eq!(
+            filled("get -n {namespace} {service}", Some(&outbound)),
+            "get -n NAMESPACE SERVICE"
         );
     }
 
