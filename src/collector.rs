@@ -12,8 +12,10 @@ use failgate_verdict::{otlp, settings};
 use crate::host::{self, Headers, Level};
 use crate::metrics::{Counter, Metrics};
 
-/// What our requests call themselves; a stream with such a request is not exported when it fails.
-pub const USER_AGENT: &str = concat!("failgate/", env!("CARGO_PKG_VERSION"));
+/// What our requests call themselves.
+const USER_AGENT: &str = concat!("failgate/", env!("CARGO_PKG_VERSION"));
+/// A stream whose request calls itself so, of whatever version, is not exported when it fails.
+pub const OWN: &str = "failgate/";
 
 /// A collector, and the records that are on their way to it.
 pub struct Collector {

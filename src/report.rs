@@ -12,7 +12,7 @@ use failgate_verdict::settings::Settings;
 use failgate_verdict::text::spliceable;
 use failgate_verdict::{keys, otlp};
 
-use crate::collector::{Collector, USER_AGENT};
+use crate::collector::{Collector, OWN};
 use crate::header::Header;
 use crate::host::{self, Headers, Level};
 use crate::metrics::{Counter, Metrics};
@@ -65,7 +65,7 @@ impl Reporter {
         let now = host::now();
         let line = self.line(now);
         let has_state = is_filter && self.settings.filter_state.enabled;
-        let collector = self.collector.as_ref().filter(|_| !ended.is_asked_by(USER_AGENT));
+        let collector = self.collector.as_ref().filter(|_| !ended.is_asked_by(OWN));
         if line.is_none() && !has_state && collector.is_none() {
             return;
         }

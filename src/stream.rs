@@ -322,9 +322,10 @@ impl Ended {
         }
     }
 
-    /// Does the request come from this user agent?
+    /// Does the name of the request's user agent begin so?
     pub fn is_asked_by(&self, user_agent: &str) -> bool {
-        self.request.first("user-agent") == Some(user_agent.as_bytes())
+        let own = self.request.first("user-agent");
+        own.is_some_and(|own| own.starts_with(user_agent.as_bytes()))
     }
 }
 

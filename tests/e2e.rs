@@ -13,6 +13,8 @@
 mod configuration;
 #[path = "e2e/cost.rs"]
 mod cost;
+#[path = "e2e/delivery.rs"]
+mod delivery;
 #[path = "e2e/examples.rs"]
 mod examples;
 #[path = "e2e/filter_state.rs"]
@@ -25,10 +27,20 @@ mod header;
 mod mesh;
 #[path = "e2e/metrics.rs"]
 mod metrics;
+#[path = "e2e/mount.rs"]
+mod mount;
 #[path = "e2e/one_hop.rs"]
 mod one_hop;
+#[path = "e2e/otlp.rs"]
+mod otlp;
+#[path = "e2e/persons.rs"]
+mod persons;
 #[path = "e2e/prometheus.rs"]
 mod prometheus;
+#[path = "e2e/reconfiguration.rs"]
+mod reconfiguration;
+#[path = "e2e/sinks.rs"]
+mod sinks;
 #[path = "e2e/storm.rs"]
 mod storm;
 #[path = "e2e/zoo.rs"]
@@ -69,12 +81,18 @@ fn main() -> ExitCode {
     one_hop::add(&rig, &mut trials);
     mesh::add(&rig, &mut trials);
     zoo::add(&rig, &mut trials);
+    mount::add(&rig, &mut trials);
+    delivery::add(&rig, &mut trials);
     header::add(&rig, &mut trials);
     filter_state::add(&rig, &mut trials);
+    sinks::add(&rig, &mut trials);
     metrics::add(&rig, &mut trials);
     prometheus::add(&rig, &mut trials);
+    otlp::add(&rig, &mut trials);
+    persons::add(&rig, &mut trials);
     examples::add(&rig, &mut trials);
     configuration::add(&rig, &mut trials);
+    reconfiguration::add(&rig, &mut trials);
     cost::add(&rig, &mut trials);
     garbage::add(&rig, &mut trials);
     storm::add(&rig, &mut trials);

@@ -18,7 +18,7 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
 }
 
 /// The block of that language in the page on access logs.
-fn documented(language: &str) -> Result<String> {
+pub fn documented(language: &str) -> Result<String> {
     let page = std::fs::read_to_string(workspace().join("docs/access-log.md"));
     let page = page.map_err(|error| Error::new("reading the page on access logs", error))?;
     let block =
@@ -28,11 +28,15 @@ fn documented(language: &str) -> Result<String> {
         .ok_or_else(|| Error::new("reading the page on access logs", format!("no {language}")))
 }
 
-fn hop(rig: &Rig, mount: Mount, configuration: &str) -> Result<Hop> {
+/// Access logs in both formats.
+pub fn access_logs() -> Result<Vec<Value>> {
     let json: Value = serde_json::from_str(&documented("json")?)
         .map_err(|error| Error::new("reading the format", error))?;
-    let logs = [access_log_on_stdout(&json!(documented("text")?)), access_log_on_stdout(&json)];
-    let extras = Extras { access_logs: logs.to_vec(), ..Extras::default() };
+    Ok(vec![access_log_on_stdout(&json!(documented("text")?)), access_log_on_stdout(&json)])
+}
+
+fn hop(rig: &Rig, mount: Mount, configuration: &str) -> Result<Hop> {
+    let extras = Extras { access_logs: access_logs()?, ..Extras::default() };
     Hop::start_with(&rig.envoy, &rig.module, mount, configuration, &extras)
 }
 
@@ -53,7 +57,8 @@ fn lines(hop: &Hop, id: &str, path: &str) -> Result<(String, Value)> {
     Ok((text, json))
 }
 
-fn expect(hop: &Hop, id: &str, path: &str, verdict: Option<[&str; 3]>) -> Result<()> {
+/// Sends a request and expects this verdict, or none, in its lines in both formats.
+pub fn expect(hop: &Hop, id: &str, path: &str, verdict: Option<[&str; 3]>) -> Result<()> {
     let (text, json) = lines(hop, id, path)?;
     let [gate, cause, look] = verdict.unwrap_or(["-", "-", "-"]);
     let of = |key: &str| json[key].as_str().unwrap_or("-").to_owned();
@@ -67,7 +72,8 @@ fn expect(hop: &Hop, id: &str, path: &str, verdict: Option<[&str; 3]>) -> Result
     ))
 }
 
-const REFUSED: [&str; 3] =
+/// The verdict on a request for `/refused`.
+pub const REFUSED: [&str; 3] =
     ["connect", "connection_refused", "Service/refused.default targetPort of port 8080"];
 
 fn in_the_access_log(rig: &Rig) -> Result<()> {

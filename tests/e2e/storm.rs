@@ -10,6 +10,7 @@ use failgate_lab::hop::{Extras, Hop, Mount};
 use failgate_lab::http2::Connection;
 use failgate_lab::{Error, PATIENCE, Result, wait_until};
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::{Rig, test};
 
@@ -54,7 +55,7 @@ fn weather(hop: &Hop, workers: u64) -> Result<()> {
     let grown = resident(hop)?;
     // What a bucket gains goes on for as long as there are failures, however long this machine takes.
     let seconds = began.elapsed().as_secs() + 1;
-    let written = hop.proxy.records()?.len() as u64;
+    let written = records(hop, &asked)?.len() as u64;
     let most = workers * (BURST + LINES_PER_SECOND * seconds);
     expect(written >= BURST && written <= most, &format!("{written} lines, at most {most}"))?;
     let suppressed = counter(hop, "failgate_records_suppressed")?;
@@ -68,7 +69,7 @@ fn weather(hop: &Hop, workers: u64) -> Result<()> {
         fail(hop, CONNECTIONS, &mut asked)?;
         counted(hop, &asked)?;
         let failed: u64 = asked.iter().sum();
-        let records = hop.proxy.records()?;
+        let records = records(hop, &asked)?;
         let told = records.iter().filter_map(|record| record["suppressed"].as_u64()).sum::<u64>();
         let all = records.len() as u64 + told;
         expect(all <= failed, &format!("{all} of {failed} are told"))?;
@@ -129,6 +130,11 @@ fn counted(hop: &Hop, asked: &Asked) -> Result<()> {
     expect(counted()? == all, "there is a cause that nobody asked for")
 }
 
+/// The records of all streams.
+fn records(hop: &Hop, asked: &Asked) -> Result<Vec<Value>> {
+    hop.records_of(usize::try_from(asked.iter().sum::<u64>()).unwrap())
+}
+
 /// The sum of the counters with that in their names.
 fn counter(hop: &Hop, name: &str) -> Result<u64> {
     let page = hop.proxy.admin("/stats?filter=failgate")?;
@@ -137,7 +143,7 @@ fn counter(hop: &Hop, name: &str) -> Result<u64> {
 }
 
 /// How much memory Envoy holds, in kB.
-fn resident(hop: &Hop) -> Result<u64> {
+pub fn resident(hop: &Hop) -> Result<u64> {
     let path = format!("/proc/{}/status", hop.proxy.pid());
     let status = fs::read_to_string(&path).map_err(|error| Error::new(path.clone(), error))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands.
 
 mod bench;
+mod bench_start;
 mod demo;
 mod demo_mesh;
 mod docs;
@@ -9,10 +10,12 @@ mod table;
 use std::process::ExitCode;
 
 use failgate_lab::envoy::Envoy;
+use failgate_lab::envoyfilter::Patches;
 use failgate_lab::hop::{Hop, Mount};
 use failgate_lab::mesh::cases::CASES;
 use failgate_lab::mesh::{Mesh, Options, Sides};
 use failgate_lab::module::Module;
+use failgate_lab::mount::{self, Extras, Mounted};
 use failgate_lab::records;
 use failgate_lab::scenario::ONE_HOP;
 use failgate_lab::zoo::{self, Zoo};
@@ -24,10 +27,11 @@ cargo xtask demo [--mesh] [--keep]  provoke failures in a real Envoy and print t
                                     --mesh in two sidecars, both sides' in one table;
                                     --keep leaves Envoy running, to be tried with curl
 cargo xtask record [WORLD]          write down the records that the end-to-end tests compare with, of all
-                                    worlds or one: one-hop, mesh, zoo
+                                    worlds or one: one-hop, mesh, zoo, mount
 cargo xtask docs                    write docs/causes.md, the table of docs/configuration.md and
                                     schema/configuration.v1.json from the tables
-cargo xtask bench inspect           measure how fast the command line reads a log, beside jq";
+cargo xtask bench inspect           measure how fast the command line reads a log, beside jq
+cargo xtask bench start             measure what the module costs a proxy that starts, by its workers";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,8 +44,9 @@ fn main() -> ExitCode {
         ["demo", "--mesh", "--keep"] | ["demo", "--keep", "--mesh"] => demo_mesh::run(true),
         ["docs"] => docs::write().map(|()| true),
         ["bench", "inspect"] => bench::inspect(),
+        ["bench", "start"] => bench_start::run().map(|()| true),
         ["record"] => record(records::WORLDS),
-        ["record", world @ ("one-hop" | "mesh" | "zoo")] => record(&[world]),
+        ["record", world @ ("one-hop" | "mesh" | "zoo" | "mount")] => record(&[world]),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)
@@ -85,6 +90,7 @@ fn record(worlds: &[&str]) -> Result<bool> {
         match *world {
             "one-hop" => record_one_hop(&envoy, &module)?,
             "mesh" => record_mesh(&envoy, &module)?,
+            "mount" => all_hold &= record_mount(&envoy, &module)?,
             _ => all_hold &= record_zoo(&envoy, &module)?,
         }
     }
@@ -108,6 +114,24 @@ fn record_mesh(envoy: &Envoy, module: &Module) -> Result<()> {
         records::write("mesh", &case.file(), &Sides::of(&case.play(&mesh)?).json())?;
     }
     mesh.mock.check()
+}
+
+fn record_mount(envoy: &Envoy, module: &Module) -> Result<bool> {
+    let mounted = Mounted::start(envoy, &Patches::shipped(module)?, &Extras::default())?;
+    let mut all_hold = true;
+    for scenario in mount::FAILURES {
+        progress(scenario.name);
+        let found = mounted.watch(scenario).and_then(|it| it.check(scenario).map(|()| it.records));
+        match found {
+            Ok(found) => records::write("mount", &scenario.file(envoy), &found.into())?,
+            Err(error) => {
+                all_hold = false;
+                eprintln!("error: {error}");
+            }
+        }
+    }
+    mounted.mock.check()?;
+    Ok(all_hold)
 }
 
 fn record_zoo(envoy: &Envoy, module: &Module) -> Result<bool> {

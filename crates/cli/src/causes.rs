@@ -16,7 +16,10 @@ use crate::explain::{command, guide};
 
 /// What the judge concludes from more than one row of the tables.
 const CONCLUDED: &[(&str, &str)] = &[
-    ("downstream_tls_error", "no HTTP stream, and a downstream transport failure reason"),
+    (
+        "downstream_tls_error",
+        "no HTTP stream, and a downstream transport failure reason that is a handshake's",
+    ),
     ("connection_denied", "details of an RBAC denial without an HTTP stream"),
     (
         "egress_blocked",

@@ -24,9 +24,13 @@ const FILE_BYTES: u64 = 16 << 20;
 /// The types of the messages that mount a Wasm module in Envoy end so.
 const MOUNTS: [&str; 3] = [
     "extensions.filters.http.wasm.v3.Wasm",
-    "extensions.access_loggers.wasm.v3.WasmAccessLog",
+    ACCESS_LOGGER,
     "extensions.filters.network.wasm.v3.Wasm",
 ];
+const ACCESS_LOGGER: &str = "extensions.access_loggers.wasm.v3.WasmAccessLog";
+
+/// Settings of what an access logger cannot do.
+const NOT_FOR_ACCESS_LOGGERS: [&str; 2] = ["header", "filterState"];
 
 /// What a WasmPlugin may say: `extensions/v1alpha1/wasm.proto` of Istio's API. The API server drops other keys
 /// with no more than a warning.
@@ -151,7 +155,7 @@ impl Checking<'_> {
     fn mounts(&mut self, path: &str, value: &Value) -> usize {
         match value.get("kind").and_then(Value::as_str) {
             Some("WasmPlugin") => self.wasm_plugin(path, value),
-            Some("EnvoyFilter") => self.envoy(path, value),
+            Some("EnvoyFilter") => self.envoy_filter(path, value),
             Some(kind) if kind.ends_with("List") => {
                 let items = value.get("items").and_then(Value::as_array).into_iter().flatten();
                 let items =
@@ -198,15 +202,35 @@ impl Checking<'_> {
         1
     }
 
+    /// The mounts in an EnvoyFilter, and which workloads they are for.
+    fn envoy_filter(&mut self, path: &str, manifest: &Value) -> usize {
+        let mounts = self.envoy(path, manifest);
+        let spec = manifest.get("spec").unwrap_or(&Value::Null);
+        let selects = ["workloadSelector", "targetRefs"].iter().any(|key| spec.get(key).is_some());
+        if mounts > 0 && !selects && names_a_file(spec) {
+            let reason = "workloadSelector is missing, and Envoy refuses every listener that names a file which is not there: select the workloads that have the module's file";
+            self.add(&joined(path, "spec"), reason);
+        }
+        mounts
+    }
+
     /// Every mount of the module in a configuration of Envoy's, wherever it stands.
     fn envoy(&mut self, path: &str, value: &Value) -> usize {
         let entries: Vec<(String, &Value)> = match value {
             Value::Object(object) => {
-                let own = object.get("@type").and_then(Value::as_str);
-                let is_mount =
-                    own.is_some_and(|own| MOUNTS.iter().any(|mount| own.ends_with(mount)));
-                if let Some(config) = object.get("config").filter(|_| is_mount) {
-                    return self.plugin(&joined(path, "config"), config);
+                if let Some(config) = object.get("config").filter(|_| is_a(value, &MOUNTS)) {
+                    let told = self.always.len();
+                    let mounts = self.plugin(&joined(path, "config"), config);
+                    if mounts > 0 && is_a(value, &[ACCESS_LOGGER]) {
+                        self.access_logger(path, config);
+                        self.always.truncate(told);
+                    }
+                    return mounts;
+                }
+                let logger = object.get("typed_config").filter(|it| is_a(it, &[ACCESS_LOGGER]));
+                if logger.is_some_and(is_ours) && !object.contains_key("filter") {
+                    let reason = "filter is missing: the module is called for every request, and not only for what failed";
+                    self.add(path, reason);
                 }
                 object.iter().map(|(key, value)| (joined(path, key), value)).collect()
             }
@@ -220,9 +244,21 @@ impl Checking<'_> {
         entries.into_iter().map(|(path, value)| self.envoy(&path, value)).sum()
     }
 
+    /// What an access logger is told in vain.
+    fn access_logger(&mut self, path: &str, config: &Value) {
+        let json = config.pointer("/configuration/value").and_then(Value::as_str).unwrap_or("{}");
+        let settings: Value = serde_json::from_str(json).unwrap_or_default();
+        let path = joined(path, "config.configuration.value");
+        let vain = NOT_FOR_ACCESS_LOGGERS.iter().filter(|key| settings.get(key).is_some());
+        for key in vain {
+            let reason = "does nothing here: an access logger is called when all is over";
+            self.add_at(self.line_within(&path, json, key), &joined(&path, key), reason);
+        }
+    }
+
     /// Envoy's `PluginConfig`.
     fn plugin(&mut self, path: &str, config: &Value) -> usize {
-        if !config.to_string().contains("failgate") {
+        if !is_ours(config) {
             return 0;
         }
         // Protobuf reads either spelling.
@@ -230,22 +266,23 @@ impl Checking<'_> {
         let policy = either("failure_policy", "failurePolicy");
         let open = policy.is_some_and(|policy| policy == "FAIL_OPEN")
             || either("fail_open", "failOpen").is_some_and(|open| open == true);
+        let remote = either("vm_config", "vmConfig").and_then(|vm| vm.pointer("/code/remote"));
+        if remote.is_some_and(|remote| remote.get("sha256").is_none()) {
+            let own = joined(path, "vm_config.code.remote");
+            self.add(&own, "sha256 is missing: Envoy refuses every listener with such a module");
+        }
         if !open {
             self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
         }
         let Some(configuration) = config.get("configuration") else { return 1 };
         let own = joined(path, "configuration");
-        match configuration.get("value").and_then(Value::as_str) {
-            // A `StringValue`: JSON in a text.
-            Some(json) => self.json(&joined(&own, "value"), json),
-            None => {
-                // A `Struct` has its type beside its keys.
-                let mut settings = configuration.clone();
-                if let Some(object) = settings.as_object_mut() {
-                    object.remove("@type");
-                }
-                self.settings(&own, &settings);
-            }
+        match configuration.get("value") {
+            Some(Value::String(json)) => self.json(&joined(&own, "value"), json),
+            // The module gets the bytes of any other message, a `Struct` too, and finds no JSON in them.
+            _ => self.add(
+                &own,
+                "must be a google.protobuf.StringValue whose value is the settings as JSON",
+            ),
         }
         1
     }
@@ -261,22 +298,25 @@ impl Checking<'_> {
         1
     }
 
-    /// Settings within a text: its lines are counted from the line of the key.
+    /// Settings within a text.
     fn json(&mut self, path: &str, json: &str) {
+        let settings = serde_json::from_str(json).unwrap_or_default();
+        for (own, reason) in problems(json, &settings) {
+            self.add_at(self.line_within(path, json, &own), &joined(path, &own), reason);
+        }
+        if is_told_to_all(&settings) {
+            let line = self.line_within(path, json, "header.mode");
+            self.always.push((line, joined(path, "header.mode")));
+        }
+    }
+
+    /// The line of a place within a text: its lines are counted from that of the text's key.
+    fn line_within(&self, path: &str, json: &str, place: &str) -> usize {
         let line = self.document.line(path);
         let inner = Document::all(json).ok().and_then(|documents| documents.into_iter().next());
         // Below the key when the text has lines of its own, as a block has.
-        let at = |own: &str| match &inner {
-            Some(inner) if json.trim_end().contains('\n') => line + inner.line(own),
-            Some(_) | None => line,
-        };
-        let settings = inner.as_ref().map_or(&Value::Null, |inner| &inner.value);
-        for (own, reason) in problems(json, settings) {
-            self.add_at(at(&own), &joined(path, &own), reason);
-        }
-        if is_told_to_all(settings) {
-            self.always.push((at("header.mode"), joined(path, "header.mode")));
-        }
+        let below = inner.map_or(0, |inner| inner.line(place));
+        if json.contains('\n') { line + below } else { line }
     }
 }
 
@@ -308,6 +348,29 @@ fn reason(reason: String) -> String {
     }
     let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.path).collect();
     format!("unknown key; there are {}", known.join(", "))
+}
+
+/// Is it a message of one of these types?
+fn is_a(message: &Value, types: &[&str]) -> bool {
+    let own = message.get("@type").and_then(Value::as_str);
+    own.is_some_and(|own| types.iter().any(|kind| own.ends_with(kind)))
+}
+
+/// Is it about failgate, or another module?
+fn is_ours(message: &Value) -> bool {
+    message.to_string().contains("failgate")
+}
+
+/// Is a module's code taken from a file of the proxy's container anywhere in it?
+fn names_a_file(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => {
+            object.get("code").is_some_and(|code| code.pointer("/local/filename").is_some())
+                || object.values().any(names_a_file)
+        }
+        Value::Array(list) => list.iter().any(names_a_file),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 fn joined(path: &str, key: &str) -> String {

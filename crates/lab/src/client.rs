@@ -24,6 +24,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body, which may be empty.
     pub body: Vec<u8>,
+    /// What is said on the connection before HTTP begins: nothing unless said otherwise.
+    pub preamble: Vec<u8>,
     /// How long to wait for the end of the response: 30 s unless said otherwise.
     pub within: Duration,
 }
@@ -71,6 +73,7 @@ impl Request {
             path: path.into(),
             headers: Vec::new(),
             body: Vec::new(),
+            preamble: Vec::new(),
             within: Duration::from_secs(30),
         }
     }
@@ -91,6 +94,13 @@ impl Request {
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sets what is said on the connection before HTTP begins.
+    #[must_use]
+    pub fn behind(mut self, preamble: impl Into<Vec<u8>>) -> Self {
+        self.preamble = preamble.into();
         self
     }
 
@@ -147,7 +157,7 @@ impl Request {
             head += &format!("content-length: {}\r\n", self.body.len());
         }
         head.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
-        [head.as_bytes(), b"\r\n", &self.body].concat()
+        [&self.preamble, head.as_bytes(), b"\r\n", &self.body].concat()
     }
 }
 

@@ -233,11 +233,19 @@ pub fn http_by_host(hosts: &[Value], filters: &[Value]) -> Value {
     })
 }
 
-/// A filter chain that ends in a connection manager.
+/// A filter chain that ends in a connection manager, under the name that Istio gives it.
 #[must_use]
 pub fn filter_chain(http: Value) -> Value {
     let kind = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-    json!({ "filters": [extension("http", kind, http)] })
+    json!({ "filters": [extension("envoy.filters.network.http_connection_manager", kind, http)] })
+}
+
+/// A proxy of connections to a cluster, under the name that Istio gives it.
+#[must_use]
+pub fn tcp_proxy(cluster: &str) -> Value {
+    let own = json!({ "stat_prefix": "tcp", "cluster": cluster });
+    let kind = "extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    extension("envoy.filters.network.tcp_proxy", kind, own)
 }
 
 /// A listener on a free port with one connection manager; `direction` is `INBOUND`, `OUTBOUND` or

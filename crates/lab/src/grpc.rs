@@ -89,6 +89,13 @@ impl Call {
         self
     }
 
+    /// Sets what is said on the connection before HTTP/2 begins.
+    #[must_use]
+    pub fn behind(mut self, preamble: impl Into<Vec<u8>>) -> Self {
+        self.request = self.request.behind(preamble);
+        self
+    }
+
     /// Sets how long to wait for the end of the response: 30 s unless said otherwise.
     #[must_use]
     pub fn within(mut self, within: Duration) -> Self {

@@ -36,6 +36,8 @@ pub struct Extras {
     pub options: Options,
     /// More access logs, which see what the module has left for them.
     pub access_logs: Vec<Value>,
+    /// More clusters, such as a collector's.
+    pub clusters: Vec<Value>,
     /// Members of the bootstrap; null for none.
     pub bootstrap: Value,
 }
@@ -107,7 +109,8 @@ impl Hop {
         };
         let plugin = plugin(&module.path, configuration);
         let listener = outbound(mount, &plugin, &extras.access_logs);
-        let bootstrap = bootstrap("client", &[listener], &clusters(ports));
+        let clusters = [clusters(ports), extras.clusters.clone()].concat();
+        let bootstrap = bootstrap("client", &[listener], &clusters);
         let bootstrap = with(bootstrap, extras.bootstrap.clone());
         let proxy = Proxy::start(envoy, &bootstrap, &extras.options)?;
         let names = Names::new(&[
@@ -184,6 +187,14 @@ impl Hop {
             [record] => Ok(Some(self.normal(record.clone()))),
             more => Err(Error::new(format!("reading the record of {id}"), format!("{more:?}"))),
         }
+    }
+
+    /// All records, when so many streams have ended.
+    ///
+    /// # Errors
+    /// When that many do not end in time.
+    pub fn records_of(&self, streams: usize) -> Result<Vec<Value>> {
+        streams::ended(&self.proxy, streams, |_| true)
     }
 
     /// The record of a request that has no id, of which the access log says `says`.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use hyper::header::HeaderMap;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -84,7 +85,7 @@ impl Request {
     /// # Errors
     /// When the connection cannot be made, or what comes back is not HTTP/2.
     pub fn send_http2(&self, port: u16) -> Result<Response> {
-        Connection::open(port)?.send(self)
+        Connection::open_behind(port, &self.preamble)?.send(self)
     }
 
     /// Sends the request over HTTP/2, waits until `condition` holds, and cancels the stream. Not a byte
@@ -93,7 +94,7 @@ impl Request {
     /// # Errors
     /// When the connection cannot be made, or the condition does not hold `within` the request's time.
     pub fn cancel_http2(&self, port: u16, condition: impl FnMut() -> bool) -> Result<()> {
-        let stream = Connection::open(port)?.start(self)?;
+        let stream = Connection::open_behind(port, &self.preamble)?.start(self)?;
         wait_until(self.within, "the moment to cancel", condition)?;
         stream.cancel();
         Ok(())
@@ -125,6 +126,14 @@ impl Connection {
     /// # Errors
     /// When the connection cannot be made.
     pub fn open(port: u16) -> Result<Self> {
+        Self::open_behind(port, &[])
+    }
+
+    /// Connects and says something of its own before HTTP/2 begins.
+    ///
+    /// # Errors
+    /// When the connection cannot be made.
+    pub fn open_behind(port: u16, preamble: &[u8]) -> Result<Self> {
         let doing = || format!("opening an HTTP/2 connection to port {port}");
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -134,8 +143,9 @@ impl Connection {
             .doing(doing)?;
         let control = Control::new();
         let opening = async {
-            let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.doing(doing)?;
+            let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.doing(doing)?;
             socket.set_nodelay(true).doing(doing)?;
+            socket.write_all(preamble).await.doing(doing)?;
             let socket = Arc::new(socket);
             let wire = Wire { socket: Arc::clone(&socket), control: control.clone() };
             let mut builder = h2::client::Builder::new();

@@ -8,7 +8,7 @@ pub mod cases;
 mod client;
 mod play;
 mod server;
-mod tls;
+pub(crate) mod tls;
 
 use serde_json::{Value, json};
 

@@ -18,7 +18,7 @@ use crate::client::{Ending, Request};
 use crate::envoy::Envoy;
 use crate::lines::Lines;
 use crate::process::Process;
-use crate::{Doing as _, Error, POLL, Result, wait_until};
+use crate::{Doing as _, Error, PATIENCE, POLL, Result, wait_until};
 
 /// How an Envoy is started; the default suits a test.
 #[derive(Debug, Clone)]
@@ -115,6 +115,20 @@ impl Proxy {
             let reason = format!("there are only [{}]", known.join(", "));
             Error::new(format!("looking for the listener {listener}"), reason)
         })
+    }
+
+    /// The port of a listener that is delivered after the start, once it is there.
+    ///
+    /// # Errors
+    /// When it is not there in time.
+    pub fn wait_for_port(&self, listener: &str) -> Result<u16> {
+        let port = || listener_ports(&self.admin("/listeners?format=json").ok()?)?.remove(listener);
+        let mut found = None;
+        wait_until(PATIENCE, &format!("the listener {listener}"), || {
+            found = port();
+            found.is_some()
+        })?;
+        found.ok_or_else(|| Error::new(format!("looking for the listener {listener}"), "gone"))
     }
 
     /// Envoy's process id.

@@ -54,7 +54,7 @@ pub fn on_file(world: &str, scenario: &str) -> Result<Value> {
 }
 
 /// Every world that records are kept of.
-pub const WORLDS: &[&str] = &["one-hop", "mesh", "zoo"];
+pub const WORLDS: &[&str] = &["one-hop", "mesh", "zoo", "mount"];
 
 /// Every record on file of these worlds, in the order of the files' names.
 ///

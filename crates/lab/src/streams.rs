@@ -20,6 +20,31 @@ pub(crate) fn access_log() -> Value {
     config::access_log(FORMAT)
 }
 
+/// The listener with the access log that [`ended`] reads, behind every access logger that its filters have.
+#[must_use]
+pub(crate) fn watched(mut listener: Value) -> Value {
+    fn watch(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    match value.as_array_mut().filter(|_| key == "access_log") {
+                        Some(loggers) => loggers.push(access_log()),
+                        None => watch(value),
+                    }
+                }
+            }
+            Value::Array(list) => list.iter_mut().for_each(watch),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    for chains in ["filter_chains", "default_filter_chain"] {
+        if let Some(chains) = listener.get_mut(chains) {
+            watch(chains);
+        }
+    }
+    listener
+}
+
 /// The records that the proxy has written when the access log has that many lines which `which` accepts.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The zoo: one Envoy with a way to fail for every row of the judge's tables, kept apart from each other.
 //!
-//! Here the module is an access logger everywhere, since much of what fails never reaches an HTTP filter.
+//! Here the module is an access logger everywhere, since much of what fails never reaches an HTTP filter. It is
+//! mounted by the shipped patches, `envoyfilter.yaml`, so their filters let every failure of the zoo through.
 //! `door` is the listener whose routes lead to clusters that fail; what a filter, a setting of the connection
 //! manager or a listener does has a listener of its own. A group is a file: its part of the configuration,
 //! and the scenarios that use it.
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 
 use crate::config::{bootstrap, with};
 use crate::envoy::Envoy;
+use crate::envoyfilter::Patches;
 use crate::mock::Mock;
 use crate::module::Module;
 use crate::proxy::{Options, Proxy};
@@ -48,7 +50,7 @@ pub struct Zoo {
     _far: Far,
     folder: TempDir,
     envoy: Envoy,
-    module: Module,
+    patches: Patches,
 }
 
 /// All scenarios, group by group.
@@ -75,8 +77,9 @@ impl Zoo {
         let mock = Mock::start()?;
         let folder = tempfile::tempdir().doing(|| "making a folder for the zoo".to_owned())?;
         let peers = Peers::start(&mock)?;
+        let patches = Patches::shipped(module)?;
         let mut parts = Parts::default();
-        let site = Site { module, peers: &peers, folder: folder.path() };
+        let site = Site { patches: &patches, peers: &peers, folder: folder.path() };
         let builds =
             [request::build, filters::build, limits::build, upstream::build, listener::build];
         for build in builds {
@@ -84,7 +87,7 @@ impl Zoo {
         }
         let far = Far::start(envoy)?;
         far.build(&mut parts)?;
-        let mut bootstrap = bootstrap("client", &parts.listeners(&site), &parts.clusters);
+        let mut bootstrap = bootstrap("client", &parts.listeners(&site)?, &parts.clusters);
         if let Some(resources) = bootstrap.get_mut("static_resources") {
             let secret = json!({ "secret": { "inline_string": "zoo" } });
             let secrets = json!({ "secrets": [{ "name": "secret", "generic_secret": secret }] });
@@ -100,20 +103,11 @@ impl Zoo {
         }
         let proxy = Proxy::start(envoy, &bootstrap, &Options::default())?;
         let names = Names::new(&[peers.ports(), far.ports()?].concat());
-        Ok(Self {
-            proxy,
-            mock,
-            names,
-            peers,
-            _far: far,
-            folder,
-            envoy: envoy.clone(),
-            module: module.clone(),
-        })
+        Ok(Self { proxy, mock, names, peers, _far: far, folder, envoy: envoy.clone(), patches })
     }
 
     fn site(&self) -> Site<'_> {
-        Site { module: &self.module, peers: &self.peers, folder: self.folder.path() }
+        Site { patches: &self.patches, peers: &self.peers, folder: self.folder.path() }
     }
 
     /// A record whose volatile facts are replaced by what they stand for.

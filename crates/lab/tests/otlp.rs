@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use failgate_lab::PATIENCE;
 use failgate_lab::client::{Ending, Request, Response};
-use failgate_lab::otlp::{Behaviour, PATH, Receiver, http_date};
+use failgate_lab::grpc::Call;
+use failgate_lab::otlp::{Behaviour, Encoding, PATH, Receiver, http_date};
 
 fn logs(body: &str) -> Request {
     Request::new("POST", PATH).header("content-type", "application/json").body(body)
@@ -90,6 +91,28 @@ fn it_speaks_http_2_too_and_keeps_bodies_as_they_came() {
         [("HTTP/1.1", b"one"), ("HTTP/2.0", b"two"), ("HTTP/2.0", b"three"), ("HTTP/2.0", b"four")];
     assert_eq!(seen, expected);
     assert_eq!(receiver.delivered(), ["one", "two"]);
+}
+
+#[test]
+fn it_takes_protobuf_and_grpc_too() {
+    let receiver = Receiver::start().unwrap();
+    let export = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+    // A field that nobody knows, which a receiver passes over.
+    let message = [0x78, 0x01];
+    let call = Call::at(export, &message).send(receiver.port()).unwrap();
+    assert_eq!((call.status, call.messages), (Some(0), vec![vec![]]));
+    let logs = Request::new("POST", PATH).header("content-type", "application/x-protobuf");
+    let taken = logs.body(message).send(receiver.port()).unwrap();
+    assert_eq!((taken.status, taken.body), (200, vec![]));
+    receiver.behave(Behaviour::Partial(3));
+    let partial = Call::at(export, &message).send(receiver.port()).unwrap();
+    assert_eq!(partial.messages, [b"\x0a\x0e\x08\x03\x12\x0aon purpose"]);
+    receiver.behave(Behaviour::Status(503, None));
+    assert_eq!(Call::at(export, &message).send(receiver.port()).unwrap().status, Some(14));
+    let seen: Vec<_> = receiver.tries().iter().map(|it| (it.encoding, it.body.clone())).collect();
+    let expected = [Encoding::Grpc, Encoding::Protobuf, Encoding::Grpc, Encoding::Grpc];
+    assert_eq!(seen, expected.map(|encoding| (encoding, message.to_vec().into())));
+    receiver.check().unwrap();
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Exporter {
     batch: Option<Batch>,
     /// How many tries in a row have failed, whatever they held.
     failures: u32,
+    /// Has the last answer been worse than a plain success?
+    is_failing: bool,
     /// For the jitter.
     seed: u64,
 }
@@ -151,7 +153,16 @@ impl Exporter {
         let max_queue = max_queue.max(1);
         let max_batch = max_batch.clamp(1, max_queue);
         let waiting = VecDeque::new();
-        Self { head, max_queue, max_batch, waiting, batch: None, failures: 0, seed: 0 }
+        Self {
+            head,
+            max_queue,
+            max_batch,
+            waiting,
+            batch: None,
+            failures: 0,
+            is_failing: false,
+            seed: 0,
+        }
     }
 
     /// How many records are held.
@@ -195,12 +206,13 @@ impl Exporter {
     pub fn answered(&mut self, answer: Answer, now: u64) -> Outcome {
         let on_its_way = self.batch.take_if(|batch| batch.again_at.is_none());
         let Some(mut batch) = on_its_way else { return Outcome::default() };
-        let begins_to_fail = self.failures == 0;
+        let was_failing = self.is_failing;
+        self.is_failing = answer != Answer::Accepted { rejected: 0 };
+        let begins_to_fail = self.is_failing && !was_failing;
         match answer {
             Answer::Accepted { rejected } => {
                 self.failures = 0;
                 let failed = rejected.min(batch.count);
-                let begins_to_fail = failed > 0;
                 Outcome { sent: batch.count - failed, failed, begins_to_fail }
             }
             Answer::Again { after } => {
@@ -386,6 +398,19 @@ mod tests {
             assert_eq!(outcome.begins_to_fail, failed > 0);
             assert_eq!(exporter.held(), 0);
         }
+    }
+
+    #[test]
+    fn only_the_first_failure_in_a_row_is_said() {
+        let mut exporter = exporter(5, 1);
+        let partly = Answer::Accepted { rejected: 1 };
+        let answers = [partly, Answer::Refused, partly, ACCEPTED, ACCEPTED, Answer::Refused];
+        let said = answers.map(|answer| {
+            push(&mut exporter, [1]);
+            exporter.due(0);
+            exporter.answered(answer, 0).begins_to_fail
+        });
+        assert_eq!(said, [true, false, false, false, false, true]);
     }
 
     #[test]

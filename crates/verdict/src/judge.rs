@@ -11,6 +11,7 @@ use crate::evidence::{Evidence, Stream, UpstreamHost};
 use crate::flags::Flags;
 use crate::policy::Policy;
 use crate::terms::{DecidedBy, Delivered, Direction, Gate, Responder, Side};
+use crate::text::starts;
 use crate::{termination, transport};
 
 const APPLICATION_ERROR: Cause = cause("application_error");
@@ -110,8 +111,9 @@ impl Criteria {
     fn failed(&self, evidence: &Evidence<'_>) -> bool {
         let flags = evidence.flags.without(Flags::HARMLESS);
         if evidence.stream == Stream::Connection {
-            let reasons = [evidence.termination, evidence.transport, evidence.downstream_transport];
-            return !flags.is_empty() || reasons.iter().any(|reason| present(*reason).is_some());
+            let reasons = [present(evidence.termination), present(evidence.transport)];
+            let told = reasons.iter().any(Option::is_some) || handshake_failed(evidence);
+            return !flags.is_empty() || told;
         }
         let Some(status) = evidence.status else { return true };
         if status == 101 && flags.without(Flags::DC).without(Flags::DR).is_empty() {
@@ -203,10 +205,17 @@ fn connection(evidence: &Evidence<'_>) -> (Cause, DecidedBy) {
     if let Some(cause) = present(evidence.termination).and_then(termination::cause_of) {
         return (cause, DecidedBy::Termination);
     }
-    if present(evidence.downstream_transport).is_some() {
+    if handshake_failed(evidence) {
         return (DOWNSTREAM_TLS_ERROR, DecidedBy::Transport);
     }
     by_flags(evidence)
+}
+
+/// Did TLS with the caller fail? The listener filter that looks whether a connection begins with TLS leaves a
+/// reason too where it does not, which is no failure: its text has a bar where a handshake's has a colon.
+fn handshake_failed(evidence: &Evidence<'_>) -> bool {
+    let inspected = |reason: &str| starts(reason, "TLS_error|error:");
+    present(evidence.downstream_transport).is_some_and(|reason| !inspected(reason))
 }
 
 /// The cause of a reset before the response.

@@ -105,12 +105,13 @@ fn a_gateway_tells_the_world_nothing() {
     }
     // And so does a patch, by the context that it is for.
     let patch = FILTER
+        .replace("access_loggers.wasm.v3.WasmAccessLog", "filters.http.wasm.v3.Wasm")
         .replace("  - patch:", "  - match:\n      context: GATEWAY\n    patch:")
         .replace("\"ignore\": \"all\"", "\"header\": { \"mode\": \"always\" }");
     assert_eq!(
         found(&patch),
         [
-            "20: spec.configPatches[0].patch.value.typed_config.config.configuration.value.header.mode: is always, on a \
+            "21: spec.configPatches[0].patch.value.typed_config.config.configuration.value.header.mode: is always, on a \
              gateway: whoever calls from outside is told what failed inside"
         ]
     );
@@ -157,6 +158,7 @@ spec:
   - patch:
       value:
         name: failgate
+        filter: {response_flag_filter: {}}
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.access_loggers.wasm.v3.WasmAccessLog
           config:
@@ -176,7 +178,7 @@ fn an_envoy_filter_is_searched_for_its_mounts() {
     assert_eq!(
         found(FILTER),
         [
-            r#"18: spec.configPatches[0].patch.value.typed_config.config.configuration.value.ignore: must be a list, is "all""#
+            r#"19: spec.configPatches[0].patch.value.typed_config.config.configuration.value.ignore: must be a list, is "all""#
         ]
     );
     let closed =
@@ -186,9 +188,44 @@ fn an_envoy_filter_is_searched_for_its_mounts() {
     assert_eq!(found(&camel), [""; 0]);
     let one_line =
         FILTER.split("value: |").next().unwrap().to_owned() + "value: '{\"ignore\": 1}'\n";
-    assert!(found(&one_line)[0].starts_with("15: "), "{:?}", found(&one_line));
+    assert!(found(&one_line)[0].starts_with("16: "), "{:?}", found(&one_line));
     let broken = FILTER.replace("                }\n", "");
     assert!(found(&broken)[0].contains("is not JSON"), "{:?}", found(&broken));
+}
+
+#[test]
+#[rustfmt::skip] // One mistake, one row.
+fn a_mistake_in_the_shipped_envoy_filter_is_named_with_its_line_and_key() {
+    const SHIPPED: &str = include_str!("../../../../envoyfilter.yaml");
+    const LOG: &str = r#""log": { "level": "warn", "maxPerSecond": 50 }"#;
+    const FILE: &str = "local: { filename: /var/lib/failgate/failgate.wasm }";
+    const LOGGER: &str = "spec.configPatches[0].patch.value.typed_config.access_log[0]";
+    let all = |text: &str| {
+        let (found, mounts) = findings(text).unwrap();
+        assert_eq!(mounts, 3, "{text}");
+        found.iter().map(|it| format!("{}: {}: {}", it.line, it.path, it.reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(all(SHIPPED), [""; 0]);
+    // What is replaced by what, on which line the first of that stands, and what is said of it.
+    for (right, wrong, at, path, reason) in [
+        (LOG, r#""log": { "maxPerSecond": 0 }"#, r#""maxPerSecond": 0"#, ".typed_config.config.configuration.value.log.maxPerSecond", "must be a whole number"),
+        (LOG, r#""logs": {}"#, r#""logs""#, ".typed_config.config.configuration.value.logs", "unknown key"),
+        (LOG, r#""header": { "mode": "mesh" }"#, r#""header""#, ".typed_config.config.configuration.value.header", "does nothing here"),
+        ("value: |", "value:", "configuration:", ".typed_config.config.configuration", "must be a google.protobuf.StringValue"),
+        ("failure_policy: FAIL_OPEN", "failure_policy: FAIL_CLOSED", "  config:", ".typed_config.config", "failure_policy must be FAIL_OPEN"),
+        (FILE, "remote: {}", "remote: {}", ".typed_config.config.vm_config.code.remote", "sha256 is missing"),
+        ("filter:\n                  or_filter:", "unfiltered:\n                  or_filter:", "- name: failgate\n", "", "filter is missing"),
+    ] {
+        let text = SHIPPED.replacen(right, wrong, 1);
+        let line = text.split(at).next().unwrap().lines().count();
+        let found = all(&text);
+        let [only] = found.as_slice() else { panic!("{wrong}: {found:#?}") };
+        let expected = format!("{line}: {LOGGER}{path}: {reason}");
+        assert!(only.starts_with(&expected), "expected {expected}, found {only}");
+    }
+    let everywhere = all(&SHIPPED.replace("workloadSelector", "selector"));
+    assert_eq!(everywhere.len(), 2, "one a resource");
+    assert!(everywhere[0].contains(": spec: workloadSelector is missing, and Envoy refuses"), "{everywhere:?}");
 }
 
 #[test]

@@ -7,22 +7,22 @@ use crate::certs::{Authority, Certificate, TRUST_DOMAIN};
 use crate::config::extension;
 
 /// What Envoy calls a transport socket of TLS.
-const TLS: &str = "envoy.transport_sockets.tls";
+pub(crate) const TLS: &str = "envoy.transport_sockets.tls";
 
 /// A workload's certificate and the root that it trusts.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     own: Certificate,
     root: String,
 }
 
 impl Identity {
     /// The identity of a service account in the namespace `default`.
-    pub(super) fn new(authority: &Authority, account: &str) -> Result<Self> {
+    pub(crate) fn new(authority: &Authority, account: &str) -> Result<Self> {
         Ok(Self { own: authority.workload("default", account)?, root: authority.root() })
     }
 
     /// The socket of a cluster whose endpoints must be `peer`, a SPIFFE ID.
-    pub(super) fn upstream(&self, sni: &str, peer: &str, alpn: &[&str]) -> Value {
+    pub(crate) fn upstream(&self, sni: &str, peer: &str, alpn: &[&str]) -> Value {
         let context = json!({
             "sni": sni,
             "common_tls_context": self.common(alpn, json!({ "exact": peer })),
@@ -31,7 +31,7 @@ impl Identity {
     }
 
     /// The socket of a listener that takes callers of the same trust domain and no others.
-    pub(super) fn downstream(&self) -> Value {
+    pub(crate) fn downstream(&self) -> Value {
         let trusted = json!({ "prefix": format!("spiffe://{TRUST_DOMAIN}/") });
         let context = json!({
             "require_client_certificate": true,

@@ -7,7 +7,7 @@ use super::play::{Scenario, scenario};
 use super::site::{Parts, Site};
 use crate::Result;
 use crate::certs::{Authority, TRUST_DOMAIN};
-use crate::config::{cluster, extension, http, listener, with};
+use crate::config::{cluster, extension, http, listener, tcp_proxy, with};
 
 const TLS: &str = "extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
@@ -20,26 +20,24 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     parts.clusters.push(site.cluster_of("tcp-denied", "silent")?);
     parts.clusters.push(cluster("tcp-empty", &[]));
     for name in ["tcp-refused", "tcp-black-hole", "tcp-empty", "tcp-nowhere"] {
-        parts.listener(tcp(site, name, json!({})));
+        parts.listener(tcp(name, tcp_proxy(name)));
     }
-    parts.listener(tcp(
-        site,
-        "tcp-silent",
-        json!({ "max_downstream_connection_duration": "0.2s" }),
-    ));
+    let mut short = tcp_proxy("tcp-silent");
+    if let Some(members) = short.get_mut("typed_config") {
+        *members = with(members.take(), json!({ "max_downstream_connection_duration": "0.2s" }));
+    }
+    parts.listener(tcp("tcp-silent", short));
 
     let never = json!({ "filter_chain_match": { "destination_port": 1 } });
-    parts
-        .listener(site.watched(chain_with(listener("no-chain", "INBOUND", http(&[], &[])), never)));
+    parts.listener(chain_with(listener("no-chain", "INBOUND", http(&[], &[])), never));
 
     let any = json!({ "permissions": [{ "any": true }], "principals": [{ "any": true }] });
     let policies = json!({ "ns[default]-policy[deny]-rule[0]": any });
     let rules =
         json!({ "stat_prefix": "rbac", "rules": { "action": "DENY", "policies": policies } });
     let rbac = extension("rbac", "extensions.filters.network.rbac.v3.RBAC", rules);
-    let behind = tcp_proxy("tcp-denied", json!({}));
-    let denied = json!({ "filters": [rbac, behind] });
-    parts.listener(site.watched(chain_with(listener("denied", "INBOUND", json!({})), denied)));
+    let denied = json!({ "filters": [rbac, tcp_proxy("tcp-denied")] });
+    parts.listener(chain_with(listener("denied", "INBOUND", json!({})), denied));
 
     let own = Authority::new(TRUST_DOMAIN)?.workload("default", "zoo")?;
     let inline = |pem: &str| json!({ "inline_string": pem });
@@ -52,16 +50,9 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     let impatient = with(tls.clone(), json!({ "transport_socket_connect_timeout": "0.2s" }));
     for (name, members) in [("tls", tls), ("impatient-tls", impatient)] {
         let own = listener(name, "INBOUND", http(&[], &[]));
-        parts.listener(site.watched(chain_with(own, members)));
+        parts.listener(chain_with(own, members));
     }
     Ok(())
-}
-
-impl Site<'_> {
-    /// The listener, with the module as its own access logger.
-    fn watched(&self, listener: Value) -> Value {
-        with(listener, json!({ "access_log": self.access_loggers() }))
-    }
 }
 
 /// The listener with these members of its filter chain.
@@ -72,16 +63,9 @@ fn chain_with(mut listener: Value, members: Value) -> Value {
     listener
 }
 
-fn tcp_proxy(cluster: &str, members: Value) -> Value {
-    let own = json!({ "stat_prefix": "tcp", "cluster": cluster });
-    extension("tcp", "extensions.filters.network.tcp_proxy.v3.TcpProxy", with(own, members))
-}
-
-/// A listener of connections to the cluster of the same name.
-fn tcp(site: &Site<'_>, name: &str, members: Value) -> Value {
-    let members = with(members, json!({ "access_log": site.access_loggers() }));
-    let filters = json!({ "filters": [tcp_proxy(name, members)] });
-    chain_with(listener(name, "OUTBOUND", json!({})), filters)
+/// A listener of connections.
+fn tcp(name: &str, proxy: Value) -> Value {
+    chain_with(listener(name, "OUTBOUND", json!({})), json!({ "filters": [proxy] }))
 }
 
 /// What stops at the gate `listener`, and connections that have no stream.

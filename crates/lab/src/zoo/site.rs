@@ -7,11 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{DOOR, frames};
 use crate::client::Leave;
-use crate::config::{
-    cluster, extension, http, http2, listener, plugin, route, wasm_access_logger, with,
-};
+use crate::config::{cluster, extension, http, http2, listener, route, with};
+use crate::envoyfilter::{Context, Patches};
 use crate::mock::Mock;
-use crate::module::Module;
 use crate::peers::{BlackHole, RawServer, Refused};
 use crate::streams;
 use crate::{Error, Result};
@@ -54,7 +52,7 @@ impl Peers {
 
 /// Where the parts are put together.
 pub(super) struct Site<'a> {
-    pub(super) module: &'a Module,
+    pub(super) patches: &'a Patches,
     pub(super) peers: &'a Peers,
     /// For files that the configuration names.
     pub(super) folder: &'a Path,
@@ -70,9 +68,17 @@ pub(super) struct Parts {
 }
 
 impl Site<'_> {
-    /// The module, and behind it what tells that a stream has ended.
-    pub(super) fn access_loggers(&self) -> Vec<Value> {
-        vec![wasm_access_logger(&plugin(&self.module.path, "")), streams::access_log()]
+    /// A listener with one connection manager.
+    pub(super) fn listener(&self, name: &str, http: Value) -> Value {
+        listener(name, "OUTBOUND", http)
+    }
+
+    /// The listener with the module where the shipped patches mount it, and behind it what tells that a stream
+    /// has ended.
+    pub(super) fn patched(&self, listener: Value) -> Result<Value> {
+        let inbound = listener.get("traffic_direction").is_some_and(|own| own == "INBOUND");
+        let context = if inbound { Context::SidecarInbound } else { Context::SidecarOutbound };
+        self.patches.apply(context, listener).map(streams::watched)
     }
 
     /// A cluster whose one endpoint is this peer.
@@ -81,12 +87,6 @@ impl Site<'_> {
         let port = ports.iter().find(|(_, own)| *own == peer);
         let missing = || Error::new(format!("looking for the peer {peer}"), "there is none");
         Ok(cluster(name, &[port.ok_or_else(missing)?.0]))
-    }
-
-    /// A listener with one connection manager.
-    pub(super) fn listener(&self, name: &str, http: Value) -> Value {
-        let http = with(http, json!({ "access_log": self.access_loggers() }));
-        listener(name, "OUTBOUND", http)
     }
 }
 
@@ -134,11 +134,11 @@ impl Parts {
         self.runtime.insert(key.to_owned(), value);
     }
 
-    /// All listeners, the door included.
-    pub(super) fn listeners(&self, site: &Site<'_>) -> Vec<Value> {
-        let mut listeners = self.listeners.clone();
-        listeners.push(site.listener(DOOR, http(&self.routes, &[])));
-        listeners
+    /// All listeners, the door included, with the module.
+    pub(super) fn listeners(&self, site: &Site<'_>) -> Result<Vec<Value>> {
+        let door = site.listener(DOOR, http(&self.routes, &[]));
+        let listeners = self.listeners.iter().cloned().chain([door]);
+        listeners.map(|listener| site.patched(listener)).collect()
     }
 }
 

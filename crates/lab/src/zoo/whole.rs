@@ -21,7 +21,7 @@ impl Zoo {
     /// Another proxy with the module, with these members of its bootstrap.
     fn another(&self, members: Value) -> Result<Proxy> {
         let site = self.site();
-        let listener = site.listener(LISTENER, http(&[to_the_server()], &[]));
+        let listener = site.patched(site.listener(LISTENER, http(&[to_the_server()], &[])))?;
         let bootstrap = bootstrap("client", &[listener], &[site.cluster_of("mock", "mock")?]);
         Proxy::start(&self.envoy, &with(bootstrap, members), &Options::default())
     }

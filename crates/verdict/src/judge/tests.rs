@@ -658,6 +658,15 @@ fn a_connection_without_an_http_stream_is_judged_by_what_ended_it() {
         ..nothing
     };
     assert_eq!(verdict(&tls), "downstream_tls_error transport none no");
+    let inspected = Evidence {
+        downstream_transport: Some(
+            "TLS_error|error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end",
+        ),
+        ..nothing
+    };
+    assert_eq!(verdict(&inspected), "-", "plain text that was looked at for TLS has not failed");
+    let refused = Evidence { flags: flags("UH"), endpoints: Some(0), ..inspected };
+    assert_eq!(verdict(&refused), "no_endpoints flags none no");
     let chain = Evidence { details: Some("filter_chain_not_found"), flags: flags("NR"), ..tls };
     assert_eq!(verdict(&chain), "filter_chain_not_found details none no");
     let refused = Evidence {
