@@ -26,6 +26,7 @@ const CONNECTING: &[&str] = &["response_code_details", "upstream_transport_failu
 const DOWNSTREAM: &[&str] = &["downstream_transport_failure_reason"];
 const GRPC: &[&str] = &["grpc_status"];
 const ENDPOINTS: &[&str] = &["upstream_endpoints"];
+const CLUSTER: &[&str] = &["upstream_cluster", "upstream_endpoints"];
 const HOP: &[&str] = &["hop"];
 
 /// Every loss that the corpus shows.
@@ -33,9 +34,11 @@ const HOP: &[&str] = &["hop"];
 pub const LOSSES: &[Loss] = &[
     row("connection_terminated",         HOP,         Some("application_error")),
     row("application_error",             GRPC,        None),
+    row("authorization_denied",          GRPC,        None),
     row("filter_response",               GRPC,        None),
     row("endpoints_unhealthy",           ENDPOINTS,   Some("no_healthy_upstream")),
     row("no_endpoints",                  ENDPOINTS,   Some("no_healthy_upstream")),
+    row("egress_blocked",                CLUSTER,     Some("no_healthy_upstream")),
     row("downstream_tls_error",          DOWNSTREAM,  None),
     row("connection_denied",             TERMINATION, None),
     row("downstream_tls_timeout",        TERMINATION, None),
