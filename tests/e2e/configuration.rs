@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use failgate_lab::hop::{Hop, Mount, PATIENCE};
 use failgate_lab::{Error, Result};
+use failgate_verdict::settings::SETTINGS;
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use crate::{Rig, test};
 
@@ -13,6 +15,11 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
         rig,
         "each_mistake_in_the_configuration_is_said_once",
         each_mistake_is_said_once,
+    ));
+    trials.push(test(
+        rig,
+        "a_mistake_in_every_setting_is_said_and_the_defaults_stand",
+        every_setting_mistaken,
     ));
     trials.push(test(
         rig,
@@ -58,6 +65,25 @@ fn each_mistake_is_said_once(rig: &Rig) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// No setting is an object.
+fn every_setting_mistaken(rig: &Rig) -> Result<()> {
+    let mut settings = json!({});
+    for setting in SETTINGS {
+        match setting.path.split_once('.') {
+            Some((group, key)) => settings[group][key] = json!({}),
+            None => settings[setting.path] = json!({}),
+        }
+    }
+    let hop = rig.hop(Mount::Filter, &settings.to_string())?;
+    assert(fails(&hop, "mistaken")?, &hop, "the default reports")?;
+    for setting in SETTINGS {
+        let line = format!("failgate configuration: {}: must be ", setting.path);
+        hop.proxy.wait_for_line(PATIENCE, |said| said.contains(&line))?;
+        assert(said(&hop, &line) == 1, &hop, setting.path)?;
+    }
+    assert(said(&hop, "unknown key") == 0, &hop, "every key is known")
 }
 
 fn garbage_changes_nothing(rig: &Rig) -> Result<()> {

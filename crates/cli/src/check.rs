@@ -261,16 +261,16 @@ impl Checking<'_> {
         if !is_ours(config) {
             return 0;
         }
+        let remote = config.pointer("/vm_config/code/remote");
+        if remote.is_some_and(|remote| remote.get("sha256").is_none()) {
+            let own = joined(path, "vm_config.code.remote");
+            self.add(&own, "sha256 is missing: Envoy refuses every listener with such a module");
+        }
         // Protobuf reads either spelling.
         let either = |snake: &str, camel: &str| config.get(snake).or_else(|| config.get(camel));
         let policy = either("failure_policy", "failurePolicy");
         let open = policy.is_some_and(|policy| policy == "FAIL_OPEN")
             || either("fail_open", "failOpen").is_some_and(|open| open == true);
-        let remote = either("vm_config", "vmConfig").and_then(|vm| vm.pointer("/code/remote"));
-        if remote.is_some_and(|remote| remote.get("sha256").is_none()) {
-            let own = joined(path, "vm_config.code.remote");
-            self.add(&own, "sha256 is missing: Envoy refuses every listener with such a module");
-        }
         if !open {
             self.add(path, "failure_policy must be FAIL_OPEN: a diagnosis must not stop traffic");
         }
@@ -300,7 +300,7 @@ impl Checking<'_> {
 
     /// Settings within a text.
     fn json(&mut self, path: &str, json: &str) {
-        let settings = serde_json::from_str(json).unwrap_or_default();
+        let settings: Value = serde_json::from_str(json).unwrap_or_default();
         for (own, reason) in problems(json, &settings) {
             self.add_at(self.line_within(path, json, &own), &joined(path, &own), reason);
         }

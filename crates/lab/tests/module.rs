@@ -73,7 +73,7 @@ fn envoy_loads_the_module_and_it_reports_failures_and_mistakes() {
     assert!(proxy.stat("wasm.envoy.wasm.runtime.v8.active").unwrap() > 0, "{}", proxy.dump_log());
     for mistake in [
         "log.level: must be one of debug, info, warn, error, is \"loud\"",
-        "log.maxPerSecond: must be a whole number from 1 to 10000, is a number",
+        "log.maxPerSecond: must be a whole number from 1 to 10000, is 1.5",
     ] {
         proxy
             .wait_for_line(SOON, |line| line.contains(mistake))

@@ -105,7 +105,10 @@ fn a_gateway_tells_the_world_nothing() {
     }
     // And so does a patch, by the context that it is for.
     let patch = FILTER
-        .replace("access_loggers.wasm.v3.WasmAccessLog", "filters.http.wasm.v3.Wasm")
+        .replace(
+            "extensions.access_loggers.wasm.v3.WasmAccessLog",
+            "extensions.filters.http.wasm.v3.Wasm",
+        )
         .replace("  - patch:", "  - match:\n      context: GATEWAY\n    patch:")
         .replace("\"ignore\": \"all\"", "\"header\": { \"mode\": \"always\" }");
     assert_eq!(
