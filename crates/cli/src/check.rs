@@ -219,9 +219,11 @@ impl Checking<'_> {
         let entries: Vec<(String, &Value)> = match value {
             Value::Object(object) => {
                 if let Some(config) = object.get("config").filter(|_| is_a(value, &MOUNTS)) {
+                    let told = self.always.len();
                     let mounts = self.plugin(&joined(path, "config"), config);
                     if mounts > 0 && is_a(value, &[ACCESS_LOGGER]) {
                         self.access_logger(path, config);
+                        self.always.truncate(told);
                     }
                     return mounts;
                 }
