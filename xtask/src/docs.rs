@@ -1,14 +1,18 @@
 //! `cargo xtask docs`: the documents that are written from the tables.
 
 use failgate_cli::causes;
+use failgate_lab::zoo::versions;
 use failgate_lab::{Error, Result, records, workspace};
 
-/// Writes `docs/causes.md`.
+/// Writes `docs/causes.md` and `docs/versions.md`.
 pub fn write() -> Result<()> {
-    let path = workspace().join("docs/causes.md");
-    let document = causes::document(&records::corpus(records::WORLDS)?);
-    std::fs::write(&path, document)
-        .map_err(|error| Error::new(path.display().to_string(), error))?;
-    println!("{}", path.display());
+    for (path, document) in [
+        ("docs/causes.md", causes::document(&records::corpus(records::WORLDS)?)),
+        ("docs/versions.md", versions::document()),
+    ] {
+        std::fs::write(workspace().join(path), document)
+            .map_err(|error| Error::new(format!("writing {path}"), error))?;
+        println!("{path}");
+    }
     Ok(())
 }

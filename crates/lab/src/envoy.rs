@@ -29,6 +29,21 @@ pub struct Envoy {
     pub source: Source,
 }
 
+impl Envoy {
+    /// Is it of this version, such as `1.38`, or of a later one? What stands behind the second dot is a patch,
+    /// and says nothing.
+    #[must_use]
+    pub fn is_since(&self, version: &str) -> bool {
+        major_and_minor(&self.version) >= major_and_minor(version)
+    }
+}
+
+/// The two numbers that a version begins with; what is no number is 0.
+fn major_and_minor(version: &str) -> [u32; 2] {
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    [numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)]
+}
+
 /// How an [`Envoy`] was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -180,6 +195,20 @@ mod tests {
         let answer = "\n/bin/envoy  version: 9e55809/1.40.0/Clean/RELEASE/BoringSSL\n\n";
         assert_eq!(version_in(answer), Some("1.40.0"));
         assert_eq!(version_in("usage: envoy"), None);
+    }
+
+    #[test]
+    fn a_version_is_since_another_by_its_numbers() {
+        let envoy = |version: &str| Envoy {
+            path: PathBuf::new(),
+            version: version.to_owned(),
+            source: Source::Wheel,
+        };
+        assert!(envoy("1.38.0").is_since("1.38"));
+        assert!(envoy("1.100.0").is_since("1.38"), "numbers, not texts");
+        assert!(envoy("2.0.0").is_since("1.38"));
+        assert!(!envoy("1.37.9").is_since("1.38"));
+        assert!(envoy("1.41.0-dev").is_since(DEFAULT_VERSION));
     }
 
     #[test]

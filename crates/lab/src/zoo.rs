@@ -5,6 +5,8 @@
 //! manager or a listener does has a listener of its own. A group is a file: its part of the configuration,
 //! and the scenarios that use it.
 
+mod cache;
+mod content;
 mod crash;
 mod downstream;
 mod far;
@@ -13,9 +15,11 @@ pub mod frames;
 mod limits;
 mod listener;
 mod play;
+mod quic;
 mod request;
 mod site;
 mod upstream;
+pub mod versions;
 mod whole;
 
 use serde_json::{Value, json};
@@ -30,7 +34,7 @@ use crate::streams::{self, Names};
 use crate::{Doing as _, Error, PATIENCE, Result};
 
 use self::far::Far;
-pub use self::play::Scenario;
+pub use self::play::{Before, Scenario, Since};
 use self::site::{Parts, Peers, Site};
 
 /// The listener whose routes lead to the clusters that fail.
@@ -56,9 +60,12 @@ pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     let groups = [
         request::SCENARIOS,
         filters::SCENARIOS,
+        content::SCENARIOS,
+        cache::SCENARIOS,
         limits::SCENARIOS,
         upstream::SCENARIOS,
         far::SCENARIOS,
+        quic::SCENARIOS,
         listener::SCENARIOS,
         whole::SCENARIOS,
         downstream::SCENARIOS,
@@ -76,9 +83,16 @@ impl Zoo {
         let folder = tempfile::tempdir().doing(|| "making a folder for the zoo".to_owned())?;
         let peers = Peers::start(&mock)?;
         let mut parts = Parts::default();
-        let site = Site { module, peers: &peers, folder: folder.path() };
-        let builds =
-            [request::build, filters::build, limits::build, upstream::build, listener::build];
+        let site = Site { envoy, module, peers: &peers, folder: folder.path() };
+        let builds = [
+            request::build,
+            filters::build,
+            content::build,
+            cache::build,
+            limits::build,
+            upstream::build,
+            listener::build,
+        ];
         for build in builds {
             build(&site, &mut parts)?;
         }
@@ -112,8 +126,19 @@ impl Zoo {
         })
     }
 
+    /// The Envoy that the proxy is.
+    #[must_use]
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
+    }
+
     fn site(&self) -> Site<'_> {
-        Site { module: &self.module, peers: &self.peers, folder: self.folder.path() }
+        Site {
+            envoy: &self.envoy,
+            module: &self.module,
+            peers: &self.peers,
+            folder: self.folder.path(),
+        }
     }
 
     /// A record whose volatile facts are replaced by what they stand for.

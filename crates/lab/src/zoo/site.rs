@@ -1,20 +1,23 @@
 //! What the groups build with: the peers that they lead to, and the parts of one bootstrap.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::play::Since;
 use super::{DOOR, frames};
 use crate::client::Leave;
 use crate::config::{
     cluster, extension, http, http2, listener, plugin, route, wasm_access_logger, with,
 };
+use crate::envoy::Envoy;
 use crate::mock::Mock;
 use crate::module::Module;
 use crate::peers::{BlackHole, RawServer, Refused};
 use crate::streams;
-use crate::{Error, Result};
+use crate::{Doing as _, Error, Result};
 
 /// The servers, by the names that records call them.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(super) struct Peers {
     mock: u16,
     black_hole: BlackHole,
     refused: Refused,
+    silent_resolver: UdpSocket,
     raw: BTreeMap<&'static str, RawServer>,
 }
 
@@ -34,10 +38,19 @@ impl Peers {
         for (name, answer) in super::upstream::ANSWERS {
             raw.insert(*name, RawServer::answering(*answer)?);
         }
+        for (name, bytes) in super::cache::CUT {
+            raw.insert(*name, RawServer::leaving(*bytes, Leave::Close)?);
+        }
         raw.insert("resets-at-once", RawServer::leaving("", Leave::Reset)?);
         raw.insert("silent", RawServer::silent()?);
         let (black_hole, refused) = (BlackHole::open()?, Refused::open()?);
-        Ok(Self { mock: mock.port(), black_hole, refused, raw })
+        let silent_resolver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).doing(resolving)?;
+        Ok(Self { mock: mock.port(), black_hole, refused, silent_resolver, raw })
+    }
+
+    /// The port of a resolver of names that never answers.
+    pub(super) fn silent_resolver(&self) -> Result<u16> {
+        Ok(self.silent_resolver.local_addr().doing(resolving)?.port())
     }
 
     /// Their ports, and the names that records call them.
@@ -52,8 +65,13 @@ impl Peers {
     }
 }
 
+fn resolving() -> String {
+    "opening the port of a resolver of names".to_owned()
+}
+
 /// Where the parts are put together.
 pub(super) struct Site<'a> {
+    pub(super) envoy: &'a Envoy,
     pub(super) module: &'a Module,
     pub(super) peers: &'a Peers,
     /// For files that the configuration names.
@@ -70,6 +88,11 @@ pub(super) struct Parts {
 }
 
 impl Site<'_> {
+    /// Whether the Envoy to be configured has this.
+    pub(super) fn has(&self, since: Since) -> bool {
+        self.envoy.is_since(since.version)
+    }
+
     /// The module, and behind it what tells that a stream has ended.
     pub(super) fn access_loggers(&self) -> Vec<Value> {
         vec![wasm_access_logger(&plugin(&self.module.path, "")), streams::access_log()]

@@ -56,6 +56,12 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
         "source_address": { "address": "192.0.2.1", "port_value": 0 },
     } });
     parts.way(with(site.cluster_of("foreign-source", "mock")?, bind));
+    // The kernel gives up after these milliseconds (`TCP_USER_TIMEOUT`), long before Envoy does.
+    let given_up = json!({ "upstream_bind_config": {
+        "source_address": { "address": "127.0.0.1", "port_value": 0 },
+        "socket_options": [{ "level": 6, "name": 18, "int_value": 100, "state": "STATE_PREBIND" }],
+    }, "connect_timeout": "60s" });
+    parts.way(with(site.cluster_of("given-up", "black-hole")?, given_up));
     parts.way(addressed("broadcast", "127.255.255.255"));
     for peer in ["resets-at-once", "speaks-tls-1-1", "speaks-a-broken-tls"] {
         parts.way(with(site.cluster_of(peer, peer)?, tls(json!({}))));
@@ -117,6 +123,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.zoo.record(&id).map(drop)
     }),
     scenario("a_source_address_of_another_host_cannot_be_bound", &["local_connection_failure"], |play| play.ask("/foreign-source")),
+    scenario("a_connection_that_the_kernel_gives_up_has_timed_out", &["connection_timeout"], |play| play.ask("/given-up")),
     scenario("a_broadcast_address_is_no_host", &["host_unreachable"], |play| play.ask("/broadcast")),
     scenario("a_reset_during_the_handshake_is_a_connection_reset", &["connection_reset"], |play| play.ask("/resets-at-once")),
     scenario("a_server_of_tls_1_1_has_no_protocol_in_common", &["tls_protocol_mismatch"], |play| play.ask("/speaks-tls-1-1")),
