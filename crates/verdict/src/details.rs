@@ -6,6 +6,7 @@
 //! For a reset the details hold its reason, and maybe the transport failure: see [`Reset`].
 
 use crate::cause::{Cause, cause};
+use crate::terms::Gate;
 use crate::text::Pattern::{self, Ends, Has, Is, Starts};
 use crate::text::{split_once, starts};
 
@@ -181,6 +182,23 @@ pub fn meaning(details: &str) -> Option<Meaning> {
 #[must_use]
 pub fn is_upstreams(details: &str) -> bool {
     matches!(meaning(details), Some(Meaning::Upstreams | Meaning::Replaced))
+}
+
+/// Do the details say that the response is the upstream's or the route's own, and that all of it went out?
+#[must_use]
+pub fn is_whole(details: &str) -> bool {
+    is_upstreams(details)
+        || meaning(details) == Some(Meaning::Cause(const { cause("direct_response") }))
+}
+
+/// Do the details say that no whole response came, whatever status it began with? Not all that does sets a flag.
+#[must_use]
+pub fn is_cut(details: &str) -> bool {
+    match meaning(details) {
+        Some(Meaning::Cause(cause)) => cause.row().gate == Gate::Response,
+        Some(Meaning::ResetBefore | Meaning::ResetAfter) => true,
+        Some(Meaning::Upstreams | Meaning::Replaced) | None => false,
+    }
 }
 
 /// Do the details say that another stream took the place of this one?

@@ -120,6 +120,7 @@ impl Criteria {
         !flags.is_empty()
             || status >= 500
             || (status >= 400 && evidence.is_local_reply())
+            || evidence.details.is_some_and(details::is_cut)
             || self.grpc_failed(evidence)
     }
 

@@ -50,9 +50,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.say_with_id("cache", CUT_OFF)
     }),
     scenario("an_answer_that_the_newer_cache_aborts_is_incomplete", &["response_incomplete"], |play| {
-        // The answer has status 200: that it was to be gRPC makes its end a failure that is seen.
-        let port = play.port("cache-v2")?;
-        let path = "/close-after-response/300?header=cache-control:max-age=60";
-        play.get(path).header("content-type", "application/grpc").send(port).map(drop)
+        play.ask_at("cache-v2", "/close-after-response/300?header=cache-control:max-age=60")
     }),
 ];

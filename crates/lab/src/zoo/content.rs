@@ -103,7 +103,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         let body = "x".repeat(4096);
         play.post_to("connect-bridge", "/p.S/C", &[JSON, ("connect-protocol-version", "1")], &body)
     }),
-    scenario("what_is_no_mcp_is_rejected", &["filter_response"], |play| play.post("mcp", &[JSON], "{}")).since(MCP),
+    scenario("what_is_no_mcp_is_rejected", &["filter_response"], |play| play.post("mcp", &[JSON], "{}")).since(MCP).before("1.39", &["filter_response"], "the details of the filter mcp begin with `mcp_filter_`"),
     scenario("a_method_that_is_not_described_is_not_scrubbed", &["filter_response"], |play| {
         play.post_to("scrubber", "/p.S/Other", &[("content-type", "application/grpc")], "\0\0\0\0\0")
     }).since(SCRUBBER),

@@ -195,8 +195,7 @@ fn rate_limit(site: &Site<'_>, parts: &mut Parts) {
     ] {
         let service =
             json!({ "grpc_service": grpc_service(cluster), "transport_api_version": "V3" });
-        let members =
-            json!({ "domain": "zoo", "failure_mode_deny": true, "rate_limit_service": service });
+        let members = json!({ "domain": "zoo", "timeout": "10s", "failure_mode_deny": true, "rate_limit_service": service });
         let route = std::slice::from_ref(&route);
         parts.gate_to(site, name, filter("ratelimit", "RateLimit", members), route);
     }
@@ -308,7 +307,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             play.ask_with("api-key", "/status/200", &[("x-key", "3")])?;
             play.ask_with("api-key", "/status/200", &[("x-key", "2")])
         },
-    ).before("1.37", &["authentication_failed"; 3], "the details `unknown_api_key` are spelled `unkonwn_api_key`"),
+    ).before("1.40", &["authentication_failed"; 3], "the details `unknown_api_key` are spelled `unkonwn_api_key`"),
     scenario("a_request_that_may_not_be_redirected_is_unauthorized", &["authentication_failed"], |play| {
         play.ask_at("oauth2", "/status/200")
     }),
@@ -340,7 +339,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         .before("1.37", &[], "rate_limit_quota lets the first request of a bucket pass, whatever its fallback says"),
     scenario("an_external_processor_that_is_not_there_is_an_error", &["external_processing_error"], |play| {
         play.ask_at("ext-proc-refused", "/status/200")
-    }),
+    }).before("1.38", &["external_processing_error"], "the details of an external processor that is not reached say otherwise why"),
     scenario("a_processor_that_may_change_nothing_is_an_error", &["external_processing_error"], |play| {
         play.ask_at("ext-proc-meddling", "/status/200")
     }).before("1.37", &["external_processing_error"], "the details of a change that an external processor may not make are `Invalid_attempt_to_modify_…`, not `header_mutation_…`"),

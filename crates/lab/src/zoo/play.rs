@@ -19,8 +19,8 @@ pub struct Scenario {
     pub causes: &'static [&'static str],
     /// What Envoy must have for it; any supported one does where there is none.
     pub since: Option<Since>,
-    /// What older Envoys come to instead.
-    pub before: Option<Before>,
+    /// What older Envoys come to instead, the oldest first.
+    before: [Option<Before>; 2],
     play: fn(&mut Play<'_>) -> Result<()>,
 }
 
@@ -55,7 +55,7 @@ pub(super) const fn scenario(
     causes: &'static [&'static str],
     play: fn(&mut Play<'_>) -> Result<()>,
 ) -> Scenario {
-    Scenario { name, causes, since: None, before: None, play }
+    Scenario { name, causes, since: None, before: [None; 2], play }
 }
 
 impl Scenario {
@@ -64,14 +64,19 @@ impl Scenario {
         Self { since: Some(since), ..self }
     }
 
-    /// The scenario, with these causes before that version.
+    /// The scenario, with these causes before that version. What is said first is of the oldest.
     pub(super) const fn before(
         self,
         version: &'static str,
         causes: &'static [&'static str],
         what: &'static str,
     ) -> Self {
-        Self { before: Some(Before { version, causes, what }), ..self }
+        let before = Some(Before { version, causes, what });
+        let before = match self.before {
+            [None, _] => [before, None],
+            [oldest, _] => [oldest, before],
+        };
+        Self { before, ..self }
     }
 
     /// Whether it can be played on this version.
@@ -82,7 +87,12 @@ impl Scenario {
 
     /// What is different on this version.
     fn before_on(&self, envoy: &Envoy) -> Option<&Before> {
-        self.before.as_ref().filter(|before| !envoy.is_since(before.version))
+        self.before.iter().flatten().find(|before| !envoy.is_since(before.version))
+    }
+
+    /// What older Envoys come to instead, the oldest first.
+    pub fn before_versions(&self) -> impl Iterator<Item = &Before> {
+        self.before.iter().flatten()
     }
 
     /// What its file is called on this version.
@@ -96,7 +106,7 @@ impl Scenario {
 
     /// What its files are called, on whatever version.
     pub fn files(&self) -> impl Iterator<Item = String> {
-        let before = self.before.map(|before| before.file(self.name));
+        let before = self.before_versions().map(|before| before.file(self.name));
         [self.name.to_owned()].into_iter().chain(before)
     }
 

@@ -117,8 +117,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.ask_at("stream-duration", "/delay/4000")
     }),
     // Envoy cuts the response and says so in the details alone: neither flag nor status is a failure's.
-    scenario("a_duration_that_ends_in_the_response_is_not_seen", &[], |play| {
+    scenario("a_duration_that_ends_in_the_response_cuts_it", &["max_stream_duration"], |play| {
         play.ask_at("stream-duration", "/stream/40/50")
+    }),
+    scenario("an_upgrade_may_be_answered_with_something_else", &["upgrade_refused"], |play| {
+        play.say_with_id("plain", &format!("GET /status/200 {UPGRADE}websocket\r\n\r\n"))
     }),
     scenario("headers_of_two_kilobytes_may_be_too_large", &["headers_too_large"], |play| {
         let request = format!("GET / HTTP/1.1\r\nhost: a\r\nlong: {}\r\n\r\n", "x".repeat(2048));

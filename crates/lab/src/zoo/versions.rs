@@ -51,7 +51,7 @@ pub fn document() -> String {
     }
     document += OTHER;
     for scenario in scenarios() {
-        if let Some(before) = scenario.before {
+        for before in scenario.before_versions() {
             let mut causes = before.causes.to_vec();
             causes.dedup();
             let causes: Vec<_> = causes.iter().map(|cause| format!("`{cause}`")).collect();

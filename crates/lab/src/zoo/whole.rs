@@ -149,7 +149,10 @@ fn forgetful(play: &mut Play<'_>) -> Result<()> {
     deliver("2", "ROUND_ROBIN")?;
     let rejected = || proxy.stat("cluster_manager.cds.update_rejected").is_ok_and(|it| it > 0);
     wait_until(PATIENCE, "the update to be rejected", rejected)?;
-    Request::get("/").header("host", "127.0.0.1:1").send(proxy.port(LISTENER)?)?;
+    Request::get("/")
+        .header("host", "127.0.0.1:1")
+        .header("x-request-id", "forgotten")
+        .send(proxy.port(LISTENER)?)?;
     play.found(proxy.wait_for_record(PATIENCE, |_| true)?);
     Ok(())
 }

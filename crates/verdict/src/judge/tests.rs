@@ -329,6 +329,17 @@ fn details_mean_what_the_contract_says_in_both_spellings() {
 }
 
 #[test]
+fn a_response_that_was_cut_has_failed_whatever_its_status() {
+    assert_eq!(cause_of(&evidence("200 - max_duration_timeout")), "max_stream_duration");
+    assert_eq!(cause_of(&evidence("200 - cache_upstream_reset")), "response_incomplete");
+    assert_eq!(cause_of(&evidence("200 RFCF cache.aborted_body")), "response_incomplete");
+    assert_eq!(cause_of(&evidence("200 - websocket_handshake_unsuccessful")), "upgrade_refused");
+    assert_eq!(cause_of(&evidence("302 - oauth.missing_credentials")), "-");
+    assert_eq!(cause_of(&evidence("200 - health_check_cached")), "-");
+    assert_eq!(cause_of(&evidence("301 - direct_response")), "-");
+}
+
+#[test]
 fn a_grpc_call_that_goes_on_in_another_stream_has_not_failed() {
     let redirected = |details| Evidence { grpc_status: Some(2), ..evidence(details) };
     assert_eq!(cause_of(&redirected("302 - internal_redirect")), "-");
