@@ -1,12 +1,13 @@
 //! What the proxy knows of a stream: when its response headers pass, and when it has ended.
 //!
 //! A stream that did not fail costs at most three calls into the proxy: the response headers in one piece,
-//! the flags, and then either the gRPC status or the request's content type. Only a stream that may have
+//! either the gRPC status or the request's content type, and then the details. Only a stream that may have
 //! failed is read further, and nothing is read twice.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 
+use failgate_verdict::details;
 use failgate_verdict::evidence::{Evidence, Hop, Stream, UpstreamHost};
 use failgate_verdict::field::{self, attribute};
 use failgate_verdict::flags::Flags;
@@ -190,11 +191,19 @@ pub fn ended(passed: Option<Passed>) -> Option<Ended> {
         let head = Head::of(&host::response_headers());
         Passed { head, chosen: None, details: None, claim: None }
     });
-    let flags = flags();
     let grpc = Grpc::of(passed.head);
-    let succeeded =
-        flags.without(Flags::HARMLESS).is_empty() && !passed.head.is_error() && grpc.succeeded();
-    (!succeeded).then(|| read(flags, grpc, passed))
+    let answered = !passed.head.is_error() && grpc.succeeded();
+    // Only the details tell of a response that was cut without a flag. Where they say that it is the upstream's
+    // or the route's own, no flag says otherwise, but for one of retries that ended in a redirect.
+    let details = if answered { details() } else { None };
+    if answered && details.as_deref().is_some_and(details::is_whole) {
+        return None;
+    }
+    let flags = flags();
+    let succeeded = answered
+        && flags.without(Flags::HARMLESS).is_empty()
+        && !details.as_deref().is_some_and(details::is_cut);
+    (!succeeded).then(|| read(flags, grpc, passed, details))
 }
 
 /// What one call into the proxy says of gRPC.
@@ -235,7 +244,7 @@ fn requested() -> bool {
     host::request_header("content-type").is_some_and(|value| is_grpc(&value))
 }
 
-fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
+fn read(flags: Flags, grpc: Grpc, passed: Passed, known: Option<String>) -> Ended {
     let protocol = host::text(const { attribute("protocol") });
     // Every HTTP stream has a protocol, also one whose request could not be decoded. What ends a
     // connection is told of one that carried no stream.
@@ -250,10 +259,12 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed) -> Ended {
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
         grpc_status: grpc.status(&request),
-        details: passed
-            .details
-            .filter(|(before, _)| *before == flags)
-            .map_or_else(details, |(_, details)| Some(details)),
+        details: known
+            .or_else(|| {
+                let passed = passed.details.filter(|(before, _)| *before == flags);
+                passed.map(|(_, details)| details)
+            })
+            .or_else(details),
         termination: connection(const { attribute("connection_termination_details") }),
         upstream,
         downstream_transport: connection(

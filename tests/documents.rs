@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use failgate_cli::{causes, configuration};
+use failgate_lab::zoo::versions;
 use failgate_lab::{records, workspace};
 use failgate_verdict::cause::Cause;
 use failgate_verdict::keys::KEYS;
@@ -166,6 +167,12 @@ fn the_schema_has_the_words_of_the_code() {
 fn the_causes_are_those_of_the_tables() {
     let written = causes::document(&records::corpus(records::WORLDS).unwrap());
     assert!(read("docs/causes.md") == written, "docs/causes.md is not fresh: cargo xtask docs");
+}
+
+#[test]
+fn the_versions_are_those_of_the_scenarios() {
+    let written = versions::document();
+    assert!(read("docs/versions.md") == written, "docs/versions.md is not fresh: cargo xtask docs");
 }
 
 /// Nothing in the project points at the machine that it was made on.

@@ -15,7 +15,11 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     let shared = Arc::new(Shared { rig: Arc::clone(rig), mesh: OnceLock::new() });
     trials.extend(CASES.iter().map(|case| {
         let shared = Arc::clone(&shared);
-        let claim = move || holds(case, shared.mesh()?).map_err(Failed::from);
+        let claim = move || {
+            let found = holds(case, shared.mesh()?)?;
+            shared.rig.proof.add(&found.json());
+            Ok::<(), Failed>(())
+        };
         Trial::test(case.file(), claim).with_kind("mesh")
     }));
     trials.push(test(
@@ -41,13 +45,13 @@ struct Shared {
 
 impl Shared {
     fn mesh(&self) -> Result<&Mesh> {
-        let Rig { envoy, module } = &*self.rig;
+        let Rig { envoy, module, .. } = &*self.rig;
         let start = || Mesh::start(envoy, module, &Options::default());
         self.mesh.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 }
 
-fn holds(case: &Case, mesh: &Mesh) -> Result<()> {
+fn holds(case: &Case, mesh: &Mesh) -> Result<Sides> {
     let found = Sides::of(&case.play(mesh)?);
     let compare = || {
         case.check(&found)?;
@@ -55,7 +59,8 @@ fn holds(case: &Case, mesh: &Mesh) -> Result<()> {
     };
     compare().inspect_err(|_| eprintln!("{}", mesh.dump_log()))?;
     found.client.iter().chain(&found.server).try_for_each(one_hop::valid)?;
-    mesh.mock.check()
+    mesh.mock.check()?;
+    Ok(found)
 }
 
 fn one_side_without_the_module(rig: &Rig) -> Result<()> {

@@ -9,6 +9,7 @@ use failgate_lab::envoyfilter::Patches;
 use failgate_lab::mount::{Extras, FAILURES, Mounted, SUCCESSES, Scenario};
 use failgate_lab::{Error, Result, records};
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 
 use crate::{Rig, one_hop, test};
 
@@ -19,7 +20,11 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     let shared = Arc::new(Shared { rig: Arc::clone(rig), mounted: OnceLock::new() });
     trials.extend(FAILURES.iter().map(|scenario| {
         let shared = Arc::clone(&shared);
-        let claim = move || holds(scenario, shared.mounted()?).map_err(Failed::from);
+        let claim = move || {
+            let found = holds(scenario, shared.mounted()?)?;
+            shared.rig.proof.add(&found.into());
+            Ok::<(), Failed>(())
+        };
         Trial::test(scenario.name, claim).with_kind("mount")
     }));
     trials.push(Trial::test("a_success_never_enters_the_vm_of_the_shipped_mount", move || {
@@ -39,19 +44,20 @@ struct Shared {
 
 impl Shared {
     fn mounted(&self) -> Result<&Mounted> {
-        let Rig { envoy, module } = &*self.rig;
+        let Rig { envoy, module, .. } = &*self.rig;
         let start = || Mounted::start(envoy, &Patches::shipped(module)?, &Extras::default());
         self.mounted.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 }
 
-fn holds(scenario: &Scenario, mounted: &Mounted) -> Result<()> {
+fn holds(scenario: &Scenario, mounted: &Mounted) -> Result<Vec<Value>> {
     let found = mounted.watch(scenario)?;
     found.check(scenario)?;
     let expected = records::expected("mount", &scenario.file(&mounted.envoy))?;
     records::compare(&expected.into(), &found.records.clone().into())?;
     found.records.iter().try_for_each(one_hop::valid)?;
-    mounted.mock.check()
+    mounted.mock.check()?;
+    Ok(found.records)
 }
 
 fn successes(mounted: &Mounted) -> Result<()> {

@@ -11,12 +11,19 @@ use serde_json::Value;
 
 use crate::{Rig, assert_records};
 
+/// The kind of the tests of the module as a filter.
+pub const FILTER: &str = "filter";
+
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
-    for (mount, kind) in [(Mount::Filter, "filter"), (Mount::AccessLogger, "access logger")] {
+    for (mount, kind) in [(Mount::Filter, FILTER), (Mount::AccessLogger, "access logger")] {
         let shared = Arc::new(Shared { rig: Arc::clone(rig), mount, hop: OnceLock::new() });
         trials.extend(ONE_HOP.iter().map(|scenario| {
             let shared = Arc::clone(&shared);
-            let claim = move || holds(scenario, shared.hop()?).map_err(Failed::from);
+            let claim = move || {
+                let found = holds(scenario, shared.hop()?)?;
+                shared.rig.proof.add(&found.into());
+                Ok::<(), Failed>(())
+            };
             Trial::test(scenario.name, claim).with_kind(kind)
         }));
     }
@@ -38,7 +45,7 @@ impl Shared {
     }
 }
 
-fn holds(scenario: &Scenario, hop: &Hop) -> Result<()> {
+fn holds(scenario: &Scenario, hop: &Hop) -> Result<Vec<Value>> {
     let found = records::of(&scenario.play(hop)?);
     let causes: Vec<&str> = found.iter().filter_map(|record| record["cause"].as_str()).collect();
     if causes != scenario.causes {
@@ -46,7 +53,8 @@ fn holds(scenario: &Scenario, hop: &Hop) -> Result<()> {
         return Err(Error::new(scenario.name, reason));
     }
     assert_records(hop, &records::expected("one-hop", scenario.name)?, &found)?;
-    hop.mock.check()
+    hop.mock.check()?;
+    Ok(found)
 }
 
 fn no_strays() -> Result<()> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use failgate_lab::zoo::{self, Scenario, Zoo};
 use failgate_lab::{Error, Result, records};
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 
 use crate::{Rig, one_hop};
 
@@ -13,8 +14,13 @@ pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
     let shared = Arc::new(Shared { rig: Arc::clone(rig), zoo: OnceLock::new() });
     trials.extend(zoo::scenarios().map(|scenario| {
         let shared = Arc::clone(&shared);
-        let claim = move || holds(scenario, shared.zoo()?).map_err(Failed::from);
-        Trial::test(scenario.name, claim).with_kind("zoo")
+        let claim = move || {
+            let found = holds(scenario, shared.zoo()?)?;
+            shared.rig.proof.add(&found.into());
+            Ok::<(), Failed>(())
+        };
+        let is_for = scenario.is_for(&rig.envoy);
+        Trial::test(scenario.name, claim).with_kind("zoo").with_ignored_flag(!is_for)
     }));
     trials.push(Trial::test("every_record_of_the_zoo_on_file_belongs_to_a_scenario", || {
         no_strays().map_err(Failed::from)
@@ -34,23 +40,26 @@ impl Shared {
     }
 }
 
-fn holds(scenario: &Scenario, zoo: &Zoo) -> Result<()> {
+fn holds(scenario: &Scenario, zoo: &Zoo) -> Result<Vec<Value>> {
     let compare = || {
         let found = scenario.play(zoo)?;
-        scenario.check(&found)?;
-        let expected = records::expected("zoo", scenario.name)?;
+        scenario.check(zoo.envoy(), &found)?;
+        let expected = records::expected("zoo", &scenario.file(zoo.envoy()))?;
         records::compare(&expected.into(), &found.clone().into())?;
-        found.iter().try_for_each(one_hop::valid)
+        found.iter().try_for_each(one_hop::valid)?;
+        Ok(found)
     };
-    compare().inspect_err(|_| eprintln!("{}", zoo.proxy.dump_log()))?;
-    zoo.mock.check()
+    let found = compare().inspect_err(|_: &Error| eprintln!("{}", zoo.proxy.dump_log()))?;
+    zoo.mock.check()?;
+    Ok(found)
 }
 
 fn no_strays() -> Result<()> {
     let doing = |error| Error::new("reading the records", error);
     for file in fs::read_dir(records::folder().join("zoo")).map_err(doing)? {
         let path = file.map_err(doing)?.path();
-        if !zoo::scenarios().any(|scenario| records::path("zoo", scenario.name) == path) {
+        let mut files = zoo::scenarios().flat_map(Scenario::files);
+        if !files.any(|file| records::path("zoo", &file) == path) {
             return Err(Error::new(path.display().to_string(), "no scenario has that name"));
         }
     }

@@ -1,13 +1,16 @@
 //! `cargo xtask docs`: the documents that are written from the tables.
 
 use failgate_cli::{causes, configuration};
+use failgate_lab::zoo::versions;
 use failgate_lab::{Error, Result, records, workspace};
 
-/// Writes `docs/causes.md`, the table in `docs/configuration.md`, and the schema of the configuration.
+/// Writes `docs/causes.md` and `docs/versions.md`, the table in `docs/configuration.md`, and the schema of the
+/// configuration.
 pub fn write() -> Result<()> {
     let schema = configuration::schema_file()
         .map_err(|error| Error::new("writing the schema of the configuration", error))?;
     file("docs/causes.md", |_| Ok(causes::document(&records::corpus(records::WORLDS)?)))?;
+    file("docs/versions.md", |_| Ok(versions::document()))?;
     file("schema/configuration.v1.json", |_| Ok(schema))?;
     file("docs/configuration.md", |page| {
         let table = page.split_once("|---|---|---|---|\n").and_then(|(before, rest)| {

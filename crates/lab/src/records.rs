@@ -1,5 +1,6 @@
 //! Whole records as they must come out, kept as files: `records/WORLD/SCENARIO.json`. One hop's is a list of
-//! records; a mesh's is an object with a list for each side.
+//! records; a mesh's is an object with a list for each side. `SCENARIO@VERSION.json` is what Envoys before that
+//! version come to.
 //!
 //! The files are written from a real Envoy by `cargo xtask record`, read by people, and compared by the
 //! end-to-end tests. They are the corpus of what the filter has been seen to say.
@@ -56,7 +57,7 @@ pub fn on_file(world: &str, scenario: &str) -> Result<Value> {
 /// Every world that records are kept of.
 pub const WORLDS: &[&str] = &["one-hop", "mesh", "zoo", "mount"];
 
-/// Every record on file of these worlds, in the order of the files' names.
+/// Every record on file of these worlds, in the order of the files' names, those of older Envoys last.
 ///
 /// # Errors
 /// When a file cannot be read, or is not JSON.
@@ -81,7 +82,11 @@ pub fn corpus(worlds: &[&str]) -> Result<Vec<Value>> {
             paths.push(entry.doing(doing)?.path());
         }
     }
-    paths.sort();
+    // Whoever takes the first record that suits does not want an older Envoy's.
+    paths.sort_by_cached_key(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name.contains('@'), path.clone())
+    });
     let mut records = Vec::new();
     for path in paths {
         let doing = || format!("reading {}", path.display());

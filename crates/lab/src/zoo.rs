@@ -6,6 +6,8 @@
 //! manager or a listener does has a listener of its own. A group is a file: its part of the configuration,
 //! and the scenarios that use it.
 
+mod cache;
+mod content;
 mod crash;
 mod downstream;
 mod far;
@@ -14,9 +16,11 @@ pub mod frames;
 mod limits;
 mod listener;
 mod play;
+mod quic;
 mod request;
 mod site;
 mod upstream;
+pub mod versions;
 mod whole;
 
 use serde_json::{Value, json};
@@ -32,7 +36,7 @@ use crate::streams::{self, Names};
 use crate::{Doing as _, Error, PATIENCE, Result};
 
 use self::far::Far;
-pub use self::play::Scenario;
+pub use self::play::{Before, Scenario, Since};
 use self::site::{Parts, Peers, Site};
 
 /// The listener whose routes lead to the clusters that fail.
@@ -50,6 +54,7 @@ pub struct Zoo {
     _far: Far,
     folder: TempDir,
     envoy: Envoy,
+    module: Module,
     patches: Patches,
 }
 
@@ -58,9 +63,12 @@ pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     let groups = [
         request::SCENARIOS,
         filters::SCENARIOS,
+        content::SCENARIOS,
+        cache::SCENARIOS,
         limits::SCENARIOS,
         upstream::SCENARIOS,
         far::SCENARIOS,
+        quic::SCENARIOS,
         listener::SCENARIOS,
         whole::SCENARIOS,
         downstream::SCENARIOS,
@@ -79,9 +87,16 @@ impl Zoo {
         let peers = Peers::start(&mock)?;
         let patches = Patches::shipped(module)?;
         let mut parts = Parts::default();
-        let site = Site { patches: &patches, peers: &peers, folder: folder.path() };
-        let builds =
-            [request::build, filters::build, limits::build, upstream::build, listener::build];
+        let site = Site { envoy, patches: &patches, peers: &peers, folder: folder.path() };
+        let builds = [
+            request::build,
+            filters::build,
+            content::build,
+            cache::build,
+            limits::build,
+            upstream::build,
+            listener::build,
+        ];
         for build in builds {
             build(&site, &mut parts)?;
         }
@@ -103,11 +118,32 @@ impl Zoo {
         }
         let proxy = Proxy::start(envoy, &bootstrap, &Options::default())?;
         let names = Names::new(&[peers.ports(), far.ports()?].concat());
-        Ok(Self { proxy, mock, names, peers, _far: far, folder, envoy: envoy.clone(), patches })
+        Ok(Self {
+            proxy,
+            mock,
+            names,
+            peers,
+            _far: far,
+            folder,
+            envoy: envoy.clone(),
+            module: module.clone(),
+            patches,
+        })
+    }
+
+    /// The Envoy that the proxy is.
+    #[must_use]
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
     }
 
     fn site(&self) -> Site<'_> {
-        Site { patches: &self.patches, peers: &self.peers, folder: self.folder.path() }
+        Site {
+            envoy: &self.envoy,
+            patches: &self.patches,
+            peers: &self.peers,
+            folder: self.folder.path(),
+        }
     }
 
     /// A record whose volatile facts are replaced by what they stand for.

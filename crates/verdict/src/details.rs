@@ -6,6 +6,7 @@
 //! For a reset the details hold its reason, and maybe the transport failure: see [`Reset`].
 
 use crate::cause::{Cause, cause};
+use crate::terms::Gate;
 use crate::text::Pattern::{self, Ends, Has, Is, Starts};
 use crate::text::{split_once, starts};
 
@@ -23,6 +24,8 @@ pub struct Details {
 pub enum Meaning {
     /// The response was the upstream's; this proxy passed it on.
     Upstreams,
+    /// So it was, and this proxy did not pass it on: another stream took the place of this one.
+    Replaced,
     /// This cause.
     Cause(Cause),
     /// The upstream stream was reset before a response started; the reason inside decides.
@@ -48,7 +51,7 @@ const fn means(pattern: Pattern, meaning: Meaning) -> Details {
 pub const DETAILS: &[Details] = &[
     // Passed on: source/common/router/router.cc, source/extensions/filters/http/cache.
     means(Is("via_upstream"), Meaning::Upstreams),
-    means(Is("internal_redirect"), Meaning::Upstreams),
+    means(Is("internal_redirect"), Meaning::Replaced),
     means(Is("cache.insert_via_upstream"), Meaning::Upstreams),
     means(Is("cache.response_from_cache_filter"), Meaning::Upstreams),
 
@@ -61,15 +64,14 @@ pub const DETAILS: &[Details] = &[
     // The HTTP connection manager: source/common/http/conn_manager_impl.cc.
     is("low_version", "unsupported_protocol_version"),
     is("missing_host_header", "missing_host"),
+    is("empty_host_header", "missing_host"), // the dynamic forward proxy has no name to look up
     is("missing_path_rejected", "invalid_path"),
     is("absolute_path_rejected", "invalid_path"),
     is("path_normalization_failed", "invalid_path"),
-    is("invalid_path", "invalid_path"),
     is("early_connect_data", "malformed_request"),
     is("upgrade_failed", "upgrade_rejected"),
     is("request_header_timeout", "request_timeout"),
     is("request_overall_timeout", "request_timeout"),
-    is("downstream_header_timeout", "request_timeout"),
     is("request_payload_too_large", "request_too_large"),
     is("stream_idle_timeout", "stream_idle_timeout"),
     is("max_duration_timeout", "max_stream_duration"),
@@ -87,6 +89,7 @@ pub const DETAILS: &[Details] = &[
     like(Starts("jwt_authn_access_denied"), "authentication_failed"),
     is("missing_api_key", "authentication_failed"),
     is("unknown_api_key", "authentication_failed"),
+    is("unkonwn_api_key", "authentication_failed"), // as Envoy 1.36 spells it
     is("client_not_allowed", "authentication_failed"),
     like(Starts("oauth."), "authentication_failed"),
     like(Starts("Unauthorized"), "authentication_failed"),
@@ -100,6 +103,8 @@ pub const DETAILS: &[Details] = &[
     is("rate_limiter_error", "rate_limit_error"),
     is("fault_filter_abort", "fault_injected"),
     like(Starts("ext_proc_"), "external_processing_error"),
+    like(Starts("header_mutation_"), "external_processing_error"), // what the processor changed was refused
+    like(Starts("Invalid_attempt_to_modify_"), "external_processing_error"), // the same, in Envoy 1.36
     is("denied_by_admission_control", "admission_denied"),
     like(Starts("health_check_failed"), "health_check_failed"),
     is("health_check_cached", "health_check_failed"),
@@ -111,11 +116,9 @@ pub const DETAILS: &[Details] = &[
     is("admin_filter_response", "filter_response"),
     is("invalid_cdn_loop_header", "filter_response"),
     is("cdn_loop_detected", "filter_response"),
-    like(Starts("custom_response_"), "filter_response"),
     like(Starts("grpc_bridge_"), "filter_response"),
     like(Starts("connect_bridge_"), "filter_response"),
     like(Starts("file_server_"), "filter_response"),
-    like(Starts("header_mutation_"), "filter_response"),
     like(Starts("a2a_filter_"), "filter_response"),
     like(Starts("mcp_"), "filter_response"),
     like(Starts("ai_protocol_manager_"), "filter_response"),
@@ -131,16 +134,14 @@ pub const DETAILS: &[Details] = &[
     is("cache_no_cluster", "cluster_not_found"),
     is("dynamic_forward_proxy_cluster_is_gone", "cluster_not_found"),
     is("sub_cluster_warming_timeout", "cluster_not_found"),
-    is("on_demand_cluster_missing", "cluster_not_found"),
-    is("on_demand_cluster_timeout", "cluster_not_found"),
     is("maintenance_mode", "maintenance_mode"),
     like(Starts("request_headers_failed_strict_check"), "invalid_envoy_headers"),
     is("no_healthy_upstream", "no_healthy_upstream"),
-    is("original_dst_host_invalid", "no_healthy_upstream"),
     like(Starts("dns_resolution_failure"), "dns_failure"),
     is("drop_overload", "load_shed"),
     is("unconditional_drop_overload", "load_shed"),
     is("sub_cluster_overflow", "upstream_overflow"),
+    is("dns_cache_overflow", "upstream_overflow"),
     like(Ends("_pending_request_overflow"), "upstream_overflow"),
     is("response_timeout", "response_timeout"),
     is("upstream_response_timeout", "response_timeout"),
@@ -150,7 +151,8 @@ pub const DETAILS: &[Details] = &[
     is("response_payload_too_large", "response_too_large"),
     is("request_payload_exceeded_retry_buffer_limit", "retry_buffer_exceeded"),
     is("websocket_handshake_unsuccessful", "upgrade_refused"),
-    is("cache_upstream_reset", "upstream_reset"),
+    is("cache_upstream_reset", "response_incomplete"),
+    is("cache.aborted_body", "response_incomplete"),
     means(Starts("upstream_reset_before_response_started"), Meaning::ResetBefore),
     means(Starts("upstream_reset_after_response_started"), Meaning::ResetAfter),
 
@@ -176,10 +178,33 @@ pub fn meaning(details: &str) -> Option<Meaning> {
     DETAILS.iter().find(|row| row.pattern.matches(details)).map(|row| row.meaning)
 }
 
-/// Do the details say that the response was passed on from upstream?
+/// Do the details say that the response was the upstream's?
 #[must_use]
 pub fn is_upstreams(details: &str) -> bool {
-    meaning(details) == Some(Meaning::Upstreams)
+    matches!(meaning(details), Some(Meaning::Upstreams | Meaning::Replaced))
+}
+
+/// Do the details say that the response is the upstream's or the route's own, and that all of it went out?
+#[must_use]
+pub fn is_whole(details: &str) -> bool {
+    is_upstreams(details)
+        || meaning(details) == Some(Meaning::Cause(const { cause("direct_response") }))
+}
+
+/// Do the details say that no whole response came, whatever status it began with? Not all that does sets a flag.
+#[must_use]
+pub fn is_cut(details: &str) -> bool {
+    match meaning(details) {
+        Some(Meaning::Cause(cause)) => cause.row().gate == Gate::Response,
+        Some(Meaning::ResetBefore | Meaning::ResetAfter) => true,
+        Some(Meaning::Upstreams | Meaning::Replaced) | None => false,
+    }
+}
+
+/// Do the details say that another stream took the place of this one?
+#[must_use]
+pub fn is_replaced(details: &str) -> bool {
+    meaning(details) == Some(Meaning::Replaced)
 }
 
 /// Why an upstream stream was reset, as the details write it: `...{REASON}` or `...{REASON|TRANSPORT}`.
@@ -220,14 +245,16 @@ pub struct ResetReason {
     pub cause: Cause,
     /// Is it a failure to connect, which the transport failure reason explains further?
     pub connecting: bool,
+    /// Had the upstream said all that it had to say? Then it did not break off when its response had started.
+    pub answered: bool,
 }
 
 const fn reset(reason: &'static str, name: &str) -> ResetReason {
-    ResetReason { pattern: Is(reason), cause: cause(name), connecting: false }
+    ResetReason { pattern: Is(reason), cause: cause(name), connecting: false, answered: false }
 }
 
 const fn connecting(reason: &'static str, name: &str) -> ResetReason {
-    ResetReason { pattern: Is(reason), cause: cause(name), connecting: true }
+    ResetReason { pattern: Is(reason), cause: cause(name), connecting: true, answered: false }
 }
 
 /// Every reset reason: `resetReasonToString` in Envoy's `source/common/http/utility.cc`.
@@ -246,8 +273,7 @@ pub const RESETS: &[ResetReason] = &[
     reset("remote_refused_stream_reset",     "stream_refused"),
     reset("local_reset",                     "local_reset"),
     reset("local_refused_stream_reset",      "local_reset"),
-    reset("HTTP/1_premature_upstream_half_close", "local_reset"),
-    reset("http1_premature_upstream_half_close",  "local_reset"),
+    ResetReason { answered: true, ..reset("HTTP/1_premature_upstream_half_close", "local_reset") },
     reset("overload_manager_reset",          "proxy_overloaded"),
 ];
 

@@ -122,12 +122,15 @@ impl Criteria {
         !flags.is_empty()
             || status >= 500
             || (status >= 400 && evidence.is_local_reply())
+            || evidence.details.is_some_and(details::is_cut)
             || self.grpc_failed(evidence)
     }
 
     fn grpc_failed(&self, evidence: &Evidence<'_>) -> bool {
         match evidence.grpc_status {
             None | Some(0) => false,
+            // Nobody received it: Envoy makes one up of the redirect's status.
+            Some(_) if evidence.details.is_some_and(details::is_replaced) => false,
             Some(_) if evidence.is_local_reply() => true,
             Some(status) => self.grpc_failures.checked_shr(status).unwrap_or(0) & 1 == 1,
         }
@@ -147,8 +150,11 @@ impl Criteria {
             }
             Some(Meaning::Cause(cause)) => (refined(cause, evidence), DecidedBy::Details),
             Some(Meaning::ResetBefore) => reset(Reset::parse(details), evidence),
-            Some(Meaning::ResetAfter) => (RESPONSE_INCOMPLETE, DecidedBy::Details),
-            Some(Meaning::Upstreams) => {
+            Some(Meaning::ResetAfter) => {
+                let row = Reset::parse(details).row().filter(|row| row.answered);
+                (row.map_or(RESPONSE_INCOMPLETE, |row| row.cause), DecidedBy::Details)
+            }
+            Some(Meaning::Upstreams | Meaning::Replaced) => {
                 self.answered(evidence).unwrap_or_else(|| by_flags(evidence))
             }
             None if evidence.flags.cause().is_some() => by_flags(evidence),
@@ -199,7 +205,10 @@ fn connection(evidence: &Evidence<'_>) -> (Cause, DecidedBy) {
                 return (CONNECTION_DENIED, DecidedBy::Details);
             }
             Some(Meaning::Cause(cause)) => return (refined(cause, evidence), DecidedBy::Details),
-            Some(Meaning::ResetBefore | Meaning::ResetAfter | Meaning::Upstreams) | None => {}
+            Some(
+                Meaning::ResetBefore | Meaning::ResetAfter | Meaning::Upstreams | Meaning::Replaced,
+            )
+            | None => {}
         }
     }
     if let Some(cause) = present(evidence.termination).and_then(termination::cause_of) {

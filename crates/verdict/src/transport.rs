@@ -28,7 +28,6 @@ pub const TRANSPORT: &[Transport] = &[
     row(Has("verify_cert_failed:_verify_SAN_list"), "tls_san_mismatch"),
     row(Has("verify_cert_failed:_URI_SAN"),        "tls_san_mismatch"),
     row(Has("verify_cert_failed:_SAN_match"),      "tls_san_mismatch"),
-    row(Has("Hostname_mismatch"),                  "tls_san_mismatch"),
     row(Has("certificate_has_expired"),            "tls_certificate_expired"),
     row(Has("certificate_is_not_yet_valid"),       "tls_certificate_expired"),
     row(Has("CERTIFICATE_VERIFY_FAILED"),          "tls_certificate_untrusted"),

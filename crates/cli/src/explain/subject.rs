@@ -247,7 +247,7 @@ fn word(text: &str) -> Option<Subject> {
 fn envoys(text: &str) -> Option<Subject> {
     let title = |kind: &str| format!("{kind}: {text}");
     match details::meaning(text) {
-        Some(Meaning::Upstreams) => {
+        Some(Meaning::Upstreams | Meaning::Replaced) => {
             return Some(subject(title("response code details"), About::Nothing, &[UPSTREAMS]));
         }
         Some(Meaning::Cause(cause)) => {

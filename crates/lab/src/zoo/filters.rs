@@ -19,6 +19,7 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
         "limiter-that-limits",
         "limiter-of-grpc",
         "processor-that-answers",
+        "processor-that-meddles",
     ] {
         parts.clusters.push(over_http2(site.cluster_of(peer, peer)?));
     }
@@ -31,6 +32,7 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     wasm(site, parts)?;
     missing(site, parts);
     small_buffer(site, parts);
+    replaced(site, parts);
     Ok(())
 }
 
@@ -78,6 +80,14 @@ fn services() -> Vec<(&'static str, Value)> {
     let processed = |cluster: &str| {
         filter("ext_proc", "ExternalProcessor", json!({ "grpc_service": grpc_service(cluster) }))
     };
+    // The processor may change nothing, and what it changes all the same is an error.
+    let forbidden = |mut filter: Value| {
+        if let Some(config) = filter.get_mut("typed_config") {
+            let rules = json!({ "disallow_all": true, "disallow_is_error": true });
+            *config = with(config.take(), json!({ "mutation_rules": rules }));
+        }
+        filter
+    };
     let deny_all = typed(
         "extensions.filters.http.rate_limit_quota.v3.RateLimitQuotaBucketSettings",
         json!({
@@ -98,6 +108,7 @@ fn services() -> Vec<(&'static str, Value)> {
         ("ext-authz-invalid", over_grpc("authorizer-that-babbles")),
         ("ext-proc-refused", processed("refused")),
         ("ext-proc-answer", processed("processor-that-answers")),
+        ("ext-proc-meddling", forbidden(processed("processor-that-meddles"))),
         ("quota", filter("rate_limit_quota", "RateLimitQuotaFilterConfig", quota)),
     ]
 }
@@ -152,7 +163,6 @@ fn others() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("buffer", filter("buffer", "Buffer", json!({ "max_request_bytes": 8 }))),
-        ("mcp", filter("mcp", "Mcp", json!({ "traffic_mode": "REJECT_NO_MCP" }))),
     ]
 }
 
@@ -185,8 +195,7 @@ fn rate_limit(site: &Site<'_>, parts: &mut Parts) {
     ] {
         let service =
             json!({ "grpc_service": grpc_service(cluster), "transport_api_version": "V3" });
-        let members =
-            json!({ "domain": "zoo", "failure_mode_deny": true, "rate_limit_service": service });
+        let members = json!({ "domain": "zoo", "timeout": "10s", "failure_mode_deny": true, "rate_limit_service": service });
         let route = std::slice::from_ref(&route);
         parts.gate_to(site, name, filter("ratelimit", "RateLimit", members), route);
     }
@@ -227,6 +236,21 @@ fn missing(site: &Site<'_>, parts: &mut Parts) {
     parts.gate(site, "discovered-filter", &[discovered], json!({}));
 }
 
+/// A filter that puts another response in the place of any.
+fn replaced(site: &Site<'_>, parts: &mut Parts) {
+    let kind = "extensions.http.custom_response.redirect_policy.v3.RedirectPolicy";
+    let policy = typed(kind, json!({ "uri": "http://a/other" }));
+    let action = json!({ "action": { "name": "other", "typed_config": policy } });
+    let members = json!({ "custom_response_matcher": { "on_no_match": action } });
+    let other = json!({
+        "name": "other",
+        "match": { "prefix": "/other" },
+        "direct_response": { "status": 500 },
+    });
+    let filter = filter("custom_response", "CustomResponse", members);
+    parts.gate_to(site, "replaced", filter, &[other, to_the_server()]);
+}
+
 /// A filter that needs the whole response, and has no room for it.
 fn small_buffer(site: &Site<'_>, parts: &mut Parts) {
     let code = "function envoy_on_response(handle) handle:body() end";
@@ -243,9 +267,24 @@ impl Play<'_> {
         headers.iter().fold(self.get(path), add).send(port).map(drop)
     }
 
-    fn post(&mut self, listener: &str, headers: &[(&str, &str)], body: &str) -> Result<()> {
+    pub(super) fn post(
+        &mut self,
+        listener: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<()> {
+        self.post_to(listener, "/status/200", headers, body)
+    }
+
+    pub(super) fn post_to(
+        &mut self,
+        listener: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<()> {
         let (port, id) = (self.port(listener)?, self.id());
-        let request = Request::new("POST", "/status/200").header("x-request-id", id).body(body);
+        let request = Request::new("POST", path).header("x-request-id", id).body(body);
         let add = |request: Request, (name, value): &(&str, &str)| request.header(*name, *value);
         headers.iter().fold(request, add).send(port).map(drop)
     }
@@ -268,7 +307,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             play.ask_with("api-key", "/status/200", &[("x-key", "3")])?;
             play.ask_with("api-key", "/status/200", &[("x-key", "2")])
         },
-    ),
+    ).before("1.40", &["authentication_failed"; 3], "the details `unknown_api_key` are spelled `unkonwn_api_key`"),
     scenario("a_request_that_may_not_be_redirected_is_unauthorized", &["authentication_failed"], |play| {
         play.ask_at("oauth2", "/status/200")
     }),
@@ -296,9 +335,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_rate_limit_service_limits_grpc_too", &["rate_limited"], |play| {
         play.ask_with("rate-limit-grpc", "/status/200", &[("content-type", "application/grpc")])
     }),
-    scenario("a_quota_may_be_none", &["rate_limited"], |play| play.ask_at("quota", "/status/200")),
+    scenario("a_quota_may_be_none", &["rate_limited"], |play| play.ask_at("quota", "/status/200"))
+        .before("1.37", &[], "rate_limit_quota lets the first request of a bucket pass, whatever its fallback says"),
     scenario("an_external_processor_that_is_not_there_is_an_error", &["external_processing_error"], |play| {
         play.ask_at("ext-proc-refused", "/status/200")
+    }).before("1.38", &["external_processing_error"], "the details of an external processor that is not reached say otherwise why"),
+    scenario("a_processor_that_may_change_nothing_is_an_error", &["external_processing_error"], |play| {
+        play.ask_at("ext-proc-meddling", "/status/200")
+    }).before("1.37", &["external_processing_error"], "the details of a change that an external processor may not make are `Invalid_attempt_to_modify_…`, not `header_mutation_…`"),
+    scenario("a_processor_answers_with_words_that_nobody_knows", &["unrecognized"], |play| {
+        play.ask_at("ext-proc-answer", "/status/200")
+    }),
+    scenario("a_grpc_call_is_not_redirected_to_a_login", &["authentication_failed"], |play| {
+        play.ask_with("oauth2", "/login", &[("content-type", "application/grpc")])
     }),
     scenario("a_delay_is_injected_and_is_not_the_failure", &["application_error"], |play| {
         play.ask_at("delay", "/status/503")
@@ -345,8 +394,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_response_may_be_too_large_for_a_filter", &["response_too_large"], |play| {
         play.ask_at("small-buffer", "/stream/300/0")
     }),
-    scenario("what_is_no_mcp_is_rejected", &["filter_response"], |play| {
-        play.post("mcp", &[("content-type", "application/json")], "{}")
+    scenario("an_error_that_is_replaced_was_the_applications", &["application_error", "direct_response"], |play| {
+        let port = play.port("replaced")?;
+        Request::get("/status/503").header("x-request-id", "replaced").send(port)?;
+        play.both_streams("replaced")
     }),
     scenario("a_module_that_crashes_fails_the_stream", &["filter_failed"], |play| {
         play.ask_at("wasm-crash", "/status/200")

@@ -116,8 +116,22 @@ pub(super) const ANSWERS: &[Answer] = &[
     // envoy.service.ratelimit.v3.RateLimitResponse: overall_code OVER_LIMIT.
     ("limiter-that-limits", || grpc(&[0x08, 2])),
     ("limiter-of-grpc", || grpc(&[0x08, 2])),
-    // envoy.service.ext_proc.v3.ProcessingResponse: immediate_response.status.code 403.
-    ("processor-that-answers", || grpc(&[0x3a, 5, 0x0a, 3, 0x08, 0x93, 3])),
+    // envoy.service.ext_proc.v3.ProcessingResponse: immediate_response, with status.code 403 and details.
+    ("processor-that-answers", || {
+        grpc(&[&[0x3a, 20, 0x0a, 3, 0x08, 0x93, 3, 0x2a, 13][..], b"words of zoo."].concat())
+    }),
+    // The same: request_headers.response.header_mutation.set_headers.header, key a and raw_value b.
+    ("processor-that-meddles", || {
+        grpc(
+            &[
+                &[0x0a, 14, 0x0a, 12, 0x12, 10, 0x0a, 8, 0x0a, 6, 0x0a, 1][..],
+                b"a",
+                &[0x1a, 1],
+                b"b",
+            ]
+            .concat(),
+        )
+    }),
 ];
 
 /// A server that answers so when the headers of a request are there.

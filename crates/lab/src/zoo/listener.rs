@@ -88,7 +88,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     scenario("a_connection_that_matches_no_filter_chain_is_closed", &["filter_chain_not_found"], |play| {
         play.say("no-chain", b"hello", "cause", "filter_chain_not_found")
-    }),
+    }).before("1.38", &["filter_chain_not_found"], "a connection without a filter chain has no direction"),
     scenario("a_connection_may_be_denied_by_a_policy", &["connection_denied"], |play| {
         play.say("denied", b"hello", "cause", "connection_denied")
     }),

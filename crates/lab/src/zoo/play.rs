@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{DOOR, Zoo};
 use crate::client::Request;
+use crate::envoy::Envoy;
+use crate::streams;
 use crate::{Doing as _, Error, PATIENCE, Result, wait_until};
 
 /// A way to fail.
@@ -15,7 +17,36 @@ pub struct Scenario {
     pub name: &'static str,
     /// The causes of the records that it leads to, in order.
     pub causes: &'static [&'static str],
+    /// What Envoy must have for it; any supported one does where there is none.
+    pub since: Option<Since>,
+    /// What older Envoys come to instead, the oldest first.
+    before: [Option<Before>; 2],
     play: fn(&mut Play<'_>) -> Result<()>,
+}
+
+/// What Envoy has had from a version on.
+#[derive(Clone, Copy, Debug)]
+pub struct Since {
+    /// The first version that has it, such as `1.38`.
+    pub version: &'static str,
+    /// What it is.
+    pub what: &'static str,
+}
+
+/// Other records of older Envoys, which are on file as `NAME@VERSION.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    /// The first version that comes to the usual records.
+    pub version: &'static str,
+    /// The causes of the older Envoys' records, in order.
+    pub causes: &'static [&'static str],
+    /// What the older Envoys do.
+    pub what: &'static str,
+}
+
+/// What Envoy has had from a version on.
+pub(super) const fn since(version: &'static str, what: &'static str) -> Since {
+    Since { version, what }
 }
 
 /// A row of a group's scenarios.
@@ -24,10 +55,61 @@ pub(super) const fn scenario(
     causes: &'static [&'static str],
     play: fn(&mut Play<'_>) -> Result<()>,
 ) -> Scenario {
-    Scenario { name, causes, play }
+    Scenario { name, causes, since: None, before: [None; 2], play }
 }
 
 impl Scenario {
+    /// The scenario, which needs this.
+    pub(super) const fn since(self, since: Since) -> Self {
+        Self { since: Some(since), ..self }
+    }
+
+    /// The scenario, with these causes before that version. What is said first is of the oldest.
+    pub(super) const fn before(
+        self,
+        version: &'static str,
+        causes: &'static [&'static str],
+        what: &'static str,
+    ) -> Self {
+        let before = Some(Before { version, causes, what });
+        let before = match self.before {
+            [None, _] => [before, None],
+            [oldest, _] => [oldest, before],
+        };
+        Self { before, ..self }
+    }
+
+    /// Whether it can be played on this version.
+    #[must_use]
+    pub fn is_for(&self, envoy: &Envoy) -> bool {
+        self.since.is_none_or(|since| envoy.is_since(since.version))
+    }
+
+    /// What is different on this version.
+    fn before_on(&self, envoy: &Envoy) -> Option<&Before> {
+        self.before.iter().flatten().find(|before| !envoy.is_since(before.version))
+    }
+
+    /// What older Envoys come to instead, the oldest first.
+    pub fn before_versions(&self) -> impl Iterator<Item = &Before> {
+        self.before.iter().flatten()
+    }
+
+    /// What its file is called on this version.
+    #[must_use]
+    pub fn file(&self, envoy: &Envoy) -> String {
+        match self.before_on(envoy) {
+            Some(before) => before.file(self.name),
+            None => self.name.to_owned(),
+        }
+    }
+
+    /// What its files are called, on whatever version.
+    pub fn files(&self) -> impl Iterator<Item = String> {
+        let before = self.before_versions().map(|before| before.file(self.name));
+        [self.name.to_owned()].into_iter().chain(before)
+    }
+
     /// Plays it and returns its records, volatile facts replaced.
     ///
     /// # Errors
@@ -43,18 +125,25 @@ impl Scenario {
     }
 }
 
+impl Before {
+    fn file(&self, name: &str) -> String {
+        format!("{name}@{}", self.version)
+    }
+}
+
 impl Scenario {
-    /// Whether these records have the causes that it expects.
+    /// Whether these records of an Envoy have the causes that it expects of one.
     ///
     /// # Errors
     /// When they have not; the error shows the records.
-    pub fn check(&self, records: &[Value]) -> Result<()> {
+    pub fn check(&self, envoy: &Envoy, records: &[Value]) -> Result<()> {
+        let expected = self.before_on(envoy).map_or(self.causes, |before| before.causes);
         let causes = records.iter().filter_map(|record| record.get("cause")?.as_str());
         let causes: Vec<&str> = causes.collect();
-        if causes == self.causes {
+        if causes == expected {
             return Ok(());
         }
-        let reason = format!("expected {:?}, got {causes:?}\n{records:#?}", self.causes);
+        let reason = format!("expected {expected:?}, got {causes:?}\n{records:#?}");
         Err(Error::new(self.name, reason))
     }
 }
@@ -119,6 +208,14 @@ impl Play<'_> {
     /// A record that was found elsewhere than by an id.
     pub(super) fn found(&mut self, record: Value) {
         self.asked.push(Asked::Found(self.zoo.normal(record)));
+    }
+
+    /// The records of a request that goes on in a second stream when the first is over.
+    pub(super) fn both_streams(&mut self, id: &str) -> Result<()> {
+        for record in streams::of(&self.zoo.proxy, id, 2)? {
+            self.found(record);
+        }
+        Ok(())
     }
 
     /// Writes a request that has an id, for `{id}` in its text, and keeps the connection until it has ended.

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::frames;
-use super::play::{Scenario, scenario};
-use super::site::{Parts, Site};
+use super::play::{Scenario, Since, scenario, since};
+use super::site::{Parts, Site, filter, to_the_server};
 use crate::Result;
+use crate::config::{http, with};
+
+const COOKIES: Since = since("1.38", "a limit for the cookies of a request");
 
 const CONTENT: &str =
     "POST /delay/4000 HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\ncontent-length: 9\r\n\r\nhalf";
@@ -16,8 +19,9 @@ const UPGRADE: &str =
 pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     parts.clusters.push(site.cluster_of("mock", "mock")?);
     let custom_header = "extensions.http.original_ip_detection.custom_header.v3.CustomHeaderConfig";
-    let settings: [(&str, Value); 9] = [
+    let settings: [(&str, Value); 10] = [
         ("plain", json!({})),
+        ("relative-paths", json!({ "http_protocol_options": { "allow_absolute_url": false } })),
         (
             "normalized-paths",
             json!({ "normalize_path": true, "path_with_escaped_slashes_action": "REJECT_REQUEST" }),
@@ -43,7 +47,34 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
     for (name, members) in settings {
         parts.gate(site, name, &[], members);
     }
+    tunnels(site, parts);
+    if site.has(COOKIES) {
+        parts.set("envoy.reloadable_features.http2_max_cookies_size_in_kb", json!(2));
+    }
     Ok(())
+}
+
+/// A listener whose callers may not say a word before the tunnel that they asked for is there.
+fn tunnels(site: &Site<'_>, parts: &mut Parts) {
+    let upgrade = json!({ "upgrade_type": "CONNECT", "connect_config": {} });
+    let route = with(
+        to_the_server(),
+        json!({
+            "match": { "connect_matcher": {} },
+            "route": { "cluster": "mock", "upgrade_configs": [upgrade] },
+        }),
+    );
+    let mut patience = json!({});
+    if site.envoy.is_since("1.37") {
+        patience = json!({ "reject_connect_request_early_data": true });
+    } else {
+        parts.set("envoy.reloadable_features.reject_early_connect_data", json!(true));
+    }
+    let members = json!({
+        "http_filters": [filter("router", "Router", patience)],
+        "upgrade_configs": [{ "upgrade_type": "CONNECT" }],
+    });
+    parts.listener(site.listener("tunnels", with(http(&[route], &[]), members)));
 }
 
 /// What stops at the gate `request`, and streams that took too long.
@@ -55,6 +86,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("an_escaped_slash_is_an_invalid_path", &["invalid_path"], |play| {
         play.ask_at("normalized-paths", "/a%2fb")
     }),
+    scenario("a_whole_url_may_be_an_invalid_path", &["invalid_path"], |play| {
+        play.say_with_id("relative-paths", "GET http://a/ HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n\r\n")
+    }),
+    scenario("a_tunnel_may_not_be_used_before_it_is_there", &["malformed_request"], |play| {
+        play.say_with_id("tunnels", "CONNECT a:1 HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\n\r\nearly")
+    }),
+    scenario("cookies_of_four_kilobytes_may_be_too_many", &["headers_too_large"], |play| {
+        let crumb = "x".repeat(100);
+        let mut request = vec![(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
+        request.extend((0..40).map(|_| ("cookie", crumb.as_str())));
+        play.say("plain", &frames::request(&request, true), "response_code_details", "http2.cookies")
+    }).since(COOKIES),
     scenario("an_upgrade_that_is_not_configured_is_rejected", &["upgrade_rejected"], |play| {
         play.say_with_id("plain", &format!("GET / {UPGRADE}other\r\n\r\n"))
     }),
@@ -74,8 +117,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.ask_at("stream-duration", "/delay/4000")
     }),
     // Envoy cuts the response and says so in the details alone: neither flag nor status is a failure's.
-    scenario("a_duration_that_ends_in_the_response_is_not_seen", &[], |play| {
+    scenario("a_duration_that_ends_in_the_response_cuts_it", &["max_stream_duration"], |play| {
         play.ask_at("stream-duration", "/stream/40/50")
+    }),
+    scenario("an_upgrade_may_be_answered_with_something_else", &["upgrade_refused"], |play| {
+        play.say_with_id("plain", &format!("GET /status/200 {UPGRADE}websocket\r\n\r\n"))
     }),
     scenario("headers_of_two_kilobytes_may_be_too_large", &["headers_too_large"], |play| {
         let request = format!("GET / HTTP/1.1\r\nhost: a\r\nlong: {}\r\n\r\n", "x".repeat(2048));
@@ -89,8 +135,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         let long = "x".repeat(100);
         let mut request = vec![(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
         request.extend(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"].map(|name| (name, long.as_str())));
-        play.say("small-headers", &frames::request(&request, true), "response_code_details", "http2.header_list")
-    }),
+        let details = if play.zoo.envoy().is_since("1.38") { "http2.header_list" } else { "http2.too_many_headers" };
+        play.say("small-headers", &frames::request(&request, true), "response_code_details", details)
+    }).before("1.38", &["headers_too_large"], "the details of HTTP/2 headers that are too large are `http2.too_many_headers`, not `http2.header_list_size_too_large`"),
     scenario("a_caller_without_an_address_is_rejected", &["filter_response"], |play| {
         play.ask_at("ip-detection", "/status/200")
     }),

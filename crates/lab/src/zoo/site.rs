@@ -1,18 +1,21 @@
 //! What the groups build with: the peers that they lead to, and the parts of one bootstrap.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::play::Since;
 use super::{DOOR, frames};
 use crate::client::Leave;
 use crate::config::{cluster, extension, http, http2, listener, route, with};
+use crate::envoy::Envoy;
 use crate::envoyfilter::{Context, Patches};
 use crate::mock::Mock;
 use crate::peers::{BlackHole, RawServer, Refused};
 use crate::streams;
-use crate::{Error, Result};
+use crate::{Doing as _, Error, Result};
 
 /// The servers, by the names that records call them.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub(super) struct Peers {
     mock: u16,
     black_hole: BlackHole,
     refused: Refused,
+    silent_resolver: UdpSocket,
     raw: BTreeMap<&'static str, RawServer>,
 }
 
@@ -32,10 +36,19 @@ impl Peers {
         for (name, answer) in super::upstream::ANSWERS {
             raw.insert(*name, RawServer::answering(*answer)?);
         }
+        for (name, bytes) in super::cache::CUT {
+            raw.insert(*name, RawServer::leaving(*bytes, Leave::Close)?);
+        }
         raw.insert("resets-at-once", RawServer::leaving("", Leave::Reset)?);
         raw.insert("silent", RawServer::silent()?);
         let (black_hole, refused) = (BlackHole::open()?, Refused::open()?);
-        Ok(Self { mock: mock.port(), black_hole, refused, raw })
+        let silent_resolver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).doing(resolving)?;
+        Ok(Self { mock: mock.port(), black_hole, refused, silent_resolver, raw })
+    }
+
+    /// The port of a resolver of names that never answers.
+    pub(super) fn silent_resolver(&self) -> Result<u16> {
+        Ok(self.silent_resolver.local_addr().doing(resolving)?.port())
     }
 
     /// Their ports, and the names that records call them.
@@ -50,8 +63,13 @@ impl Peers {
     }
 }
 
+fn resolving() -> String {
+    "opening the port of a resolver of names".to_owned()
+}
+
 /// Where the parts are put together.
 pub(super) struct Site<'a> {
+    pub(super) envoy: &'a Envoy,
     pub(super) patches: &'a Patches,
     pub(super) peers: &'a Peers,
     /// For files that the configuration names.
@@ -79,6 +97,11 @@ impl Site<'_> {
         let inbound = listener.get("traffic_direction").is_some_and(|own| own == "INBOUND");
         let context = if inbound { Context::SidecarInbound } else { Context::SidecarOutbound };
         self.patches.apply(context, listener).map(streams::watched)
+    }
+
+    /// Whether the Envoy to be configured has this.
+    pub(super) fn has(&self, since: Since) -> bool {
+        self.envoy.is_since(since.version)
     }
 
     /// A cluster whose one endpoint is this peer.

@@ -56,6 +56,12 @@ pub(super) fn build(site: &Site<'_>, parts: &mut Parts) -> Result<()> {
         "source_address": { "address": "192.0.2.1", "port_value": 0 },
     } });
     parts.way(with(site.cluster_of("foreign-source", "mock")?, bind));
+    // The kernel gives up after these milliseconds (`TCP_USER_TIMEOUT`), long before Envoy does.
+    let given_up = json!({ "upstream_bind_config": {
+        "source_address": { "address": "127.0.0.1", "port_value": 0 },
+        "socket_options": [{ "level": 6, "name": 18, "int_value": 100, "state": "STATE_PREBIND" }],
+    }, "connect_timeout": "60s" });
+    parts.way(with(site.cluster_of("given-up", "black-hole")?, given_up));
     parts.way(addressed("broadcast", "127.255.255.255"));
     for peer in ["resets-at-once", "speaks-tls-1-1", "speaks-a-broken-tls"] {
         parts.way(with(site.cluster_of(peer, peer)?, tls(json!({}))));
@@ -103,7 +109,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("a_stream_may_be_reset_with_connect_error", &["upstream_reset"], |play| play.ask("/resets-with-connect-error")),
     scenario("a_stream_may_be_reset_without_an_error", &["upstream_reset"], |play| play.ask("/resets-without-error")),
     scenario("an_invalid_header_of_the_response_is_a_protocol_error", &["protocol_error"], |play| play.ask("/says-an-invalid-header")),
-    scenario("a_response_shorter_than_it_says_is_incomplete", &["response_incomplete"], |play| play.ask("/says-less-than-it-promised")),
+    scenario("a_response_shorter_than_it_says_is_incomplete", &["response_incomplete"], |play| play.ask("/says-less-than-it-promised")).before("1.37", &["response_incomplete"], "an HTTP/2 response that is shorter than it says is a `remote_reset` with the flag `UR`, not a `protocol_error` with `UPE`"),
     scenario("a_stream_upstream_may_take_no_longer_than_its_duration", &["max_stream_duration"], |play| play.ask("/short-streams/delay/4000")),
     scenario("a_try_that_falls_silent_is_idle", &["per_try_timeout"], |play| play.ask("/idle-tries/delay/4000")),
     scenario("a_route_has_an_idle_timeout_of_its_own", &["stream_idle_timeout"], |play| play.ask("/idle-route/delay/4000")),
@@ -117,6 +123,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.zoo.record(&id).map(drop)
     }),
     scenario("a_source_address_of_another_host_cannot_be_bound", &["local_connection_failure"], |play| play.ask("/foreign-source")),
+    scenario("a_connection_that_the_kernel_gives_up_has_timed_out", &["connection_timeout"], |play| play.ask("/given-up")),
     scenario("a_broadcast_address_is_no_host", &["host_unreachable"], |play| play.ask("/broadcast")),
     scenario("a_reset_during_the_handshake_is_a_connection_reset", &["connection_reset"], |play| play.ask("/resets-at-once")),
     scenario("a_server_of_tls_1_1_has_no_protocol_in_common", &["tls_protocol_mismatch"], |play| play.ask("/speaks-tls-1-1")),

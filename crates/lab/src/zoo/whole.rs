@@ -7,12 +7,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::play::{Play, Scenario, connect, scenario};
-use super::site::to_the_server;
+use super::site::{everything_to, filter, to_the_server};
 use super::{Zoo, frames};
 use crate::client::Request;
-use crate::config::{bootstrap, http, with};
+use crate::config::{bootstrap, extension, http, plugin, typed, wasm_access_logger, with};
 use crate::proxy::{Options, Proxy};
-use crate::{Doing as _, Error, PATIENCE, Result, lines, wait_until};
+use crate::{Doing as _, Error, PATIENCE, Result, lines, streams, wait_until};
 
 const LISTENER: &str = "whole";
 const PRESSURE: &str = "envoy.resource_monitors.injected_resource";
@@ -20,8 +20,14 @@ const PRESSURE: &str = "envoy.resource_monitors.injected_resource";
 impl Zoo {
     /// Another proxy with the module, with these members of its bootstrap.
     fn another(&self, members: Value) -> Result<Proxy> {
+        let http = http(&[to_the_server()], &[]);
+        self.another_with(http, members)
+    }
+
+    /// The same, with a connection manager of its own.
+    fn another_with(&self, http: Value, members: Value) -> Result<Proxy> {
         let site = self.site();
-        let listener = site.patched(site.listener(LISTENER, http(&[to_the_server()], &[])))?;
+        let listener = site.patched(site.listener(LISTENER, http))?;
         let bootstrap = bootstrap("client", &[listener], &[site.cluster_of("mock", "mock")?]);
         Proxy::start(&self.envoy, &with(bootstrap, members), &Options::default())
     }
@@ -38,7 +44,7 @@ fn overload_manager(file: &Path) -> Value {
     let kind = "extensions.resource_monitors.injected_resource.v3.InjectedResourceConfig";
     json!({ "overload_manager": {
         "refresh_interval": "0.02s",
-        "resource_monitors": [crate::config::extension(PRESSURE, kind, json!({ "filename": file }))],
+        "resource_monitors": [extension(PRESSURE, kind, json!({ "filename": file }))],
         "actions": [
             { "name": "envoy.overload_actions.stop_accepting_requests", "triggers": above(0.5) },
         ],
@@ -51,9 +57,13 @@ fn overload_manager(file: &Path) -> Value {
 
 /// Writes the pressure as Envoy wants it: a new file that takes the place of the old.
 fn press(file: &Path, pressure: &str) -> Result<()> {
+    replace(file, pressure)
+}
+
+fn replace(file: &Path, content: &str) -> Result<()> {
     let doing = || format!("writing {}", file.display());
     let fresh = file.with_extension("new");
-    fs::write(&fresh, pressure).doing(doing)?;
+    fs::write(&fresh, content).doing(doing)?;
     fs::rename(&fresh, file).doing(doing)
 }
 
@@ -91,8 +101,13 @@ fn overloaded(play: &mut Play<'_>) -> Result<()> {
         proxy.wait_for_record(PATIENCE, |it| it.get("request_id") == Some(&json!(id)))?;
     }
     press(&file, "0.95")?;
-    gets(0)?;
-    early.write_all(&frames::settings()).doing(|| "saying one word more".to_owned())?;
+    let ended = || {
+        // One word more makes Envoy look; it fails when Envoy has closed the connection.
+        let _ = early.write_all(&frames::settings());
+        let records = proxy.records().unwrap_or_default();
+        records.iter().any(|it| it.get("request_id") == Some(&json!(other)))
+    };
+    wait_until(PATIENCE, "a connection of HTTP/2 to be closed", ended)?;
     for (key, fact) in [
         ("response_code", json!(503)),
         ("response_code", json!(500)),
@@ -102,6 +117,52 @@ fn overloaded(play: &mut Play<'_>) -> Result<()> {
     ] {
         play.found(proxy.wait_for_record(PATIENCE, |it| it.get(key) == Some(&fact))?);
     }
+    Ok(())
+}
+
+/// Names of hosts, each with a cluster of its own: what Envoy keeps for them goes with an update that it
+/// rejects, though the cluster itself stays.
+fn forgetful(play: &mut Play<'_>) -> Result<()> {
+    const KIND: &str = "extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
+    let folder = tempfile::tempdir().doing(|| "making a folder for clusters".to_owned())?;
+    let file = folder.path().join("clusters.json");
+    let deliver = |version: &str, policy: &str| {
+        let own = json!({ "sub_clusters_config": { "max_sub_clusters": 8 } });
+        let members = json!({
+            "name": "forgotten",
+            "lb_policy": policy,
+            "connect_timeout": "1s",
+            "cluster_type": extension("envoy.clusters.dynamic_forward_proxy", KIND, own),
+        });
+        let cluster = typed("config.cluster.v3.Cluster", members);
+        replace(&file, &json!({ "version_info": version, "resources": [cluster] }).to_string())
+    };
+    deliver("1", "CLUSTER_PROVIDED")?;
+    let filter =
+        filter("dynamic_forward_proxy", "FilterConfig", json!({ "sub_cluster_config": {} }));
+    let source = json!({ "path_config_source": { "path": file } });
+    let proxy = play.zoo.another_with(
+        http(&[everything_to("forgotten")], &[filter]),
+        json!({ "dynamic_resources": { "cds_config": source } }),
+    )?;
+    // It has this balancer and no other.
+    deliver("2", "ROUND_ROBIN")?;
+    let rejected = || proxy.stat("cluster_manager.cds.update_rejected").is_ok_and(|it| it > 0);
+    wait_until(PATIENCE, "the update to be rejected", rejected)?;
+    Request::get("/")
+        .header("host", "127.0.0.1:1")
+        .header("x-request-id", "forgotten")
+        .send(proxy.port(LISTENER)?)?;
+    play.found(proxy.wait_for_record(PATIENCE, |_| true)?);
+    Ok(())
+}
+
+/// The admin interface, whose access log can be the module too.
+fn administered(play: &mut Play<'_>) -> Result<()> {
+    let loggers = [wasm_access_logger(&plugin(&play.zoo.module.path, "")), streams::access_log()];
+    let proxy = play.zoo.another(json!({ "admin": { "access_log": loggers } }))?;
+    Request::get("/nowhere").send(proxy.admin_port())?;
+    play.found(proxy.wait_for_record(PATIENCE, |it| it.get("response_code") == Some(&json!(404)))?);
     Ok(())
 }
 
@@ -136,7 +197,10 @@ fn answered_early(play: &mut Play<'_>) -> Result<()> {
 /// What happens to all streams of a proxy at once.
 #[rustfmt::skip] // One scenario, one paragraph.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    scenario("an_overloaded_proxy_refuses_requests_and_then_stops_reading", &["proxy_overloaded"; 5], overloaded),
-    scenario("an_answer_before_the_end_of_the_request_resets_the_stream", &["response_incomplete"], answered_early),
+    scenario("an_overloaded_proxy_refuses_requests_and_then_stops_reading", &["proxy_overloaded"; 5], overloaded)
+        .before("1.39", &["proxy_overloaded"; 5], "the details of an HTTP/2 stream that the overload manager closes are `overload_error:…`, not `forced_goaway`"),
+    scenario("an_answer_before_the_end_of_the_request_resets_the_stream", &["local_reset"], answered_early),
+    scenario("a_rejected_update_takes_the_clusters_of_hosts_away", &["cluster_not_found"], forgetful),
+    scenario("the_admin_interface_has_an_access_log_too", &["filter_response"], administered),
     scenario("a_proxy_that_leaves_takes_its_streams_along", &["connection_closed_locally"], leaving),
 ];

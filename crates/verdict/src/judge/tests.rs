@@ -155,17 +155,16 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("http2.too_many_headers", "headers_too_large"),
     ("low_version", "unsupported_protocol_version"),
     ("missing_host_header", "missing_host"),
+    ("empty_host_header", "missing_host"),
     ("path_normalization_failed", "invalid_path"),
     ("absolute_path_rejected", "invalid_path"),
     ("missing_path_rejected", "invalid_path"),
-    ("invalid_path", "invalid_path"),
     ("uhv.fragment_in_url_path", "invalid_path"),
     ("uhv.percent_00_in_url_path", "invalid_path"),
     ("request_headers_failed_strict_check{x-envoy-max-retries}", "invalid_envoy_headers"),
     ("upgrade_failed", "upgrade_rejected"),
     ("request_header_timeout", "request_timeout"),
     ("request_overall_timeout", "request_timeout"),
-    ("downstream_header_timeout", "request_timeout"),
     ("request_payload_too_large", "request_too_large"),
     ("rbac_access_denied_matched_policy[none]", "authorization_denied"),
     ("rbac_access_denied_matched_policy[ns[a]-policy[b]-rule[0]]", "authorization_denied"),
@@ -175,6 +174,7 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("invalid_scheme_for_basic_auth", "authentication_failed"),
     ("missing_api_key", "authentication_failed"),
     ("unknown_api_key", "authentication_failed"),
+    ("unkonwn_api_key", "authentication_failed"),
     ("client_not_allowed", "authentication_failed"),
     ("oauth.missing_credentials", "authentication_failed"),
     ("Unauthorized, and redirecting to OAuth server is not allowed: /a", "authentication_failed"),
@@ -208,20 +208,19 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("early_grpc_json_reverse_transcode_failure", "filter_response"),
     ("grpc_bridge_data_too_small", "filter_response"),
     ("connect_bridge_unary_request_too_large", "filter_response"),
-    ("custom_response_invalid_uri", "filter_response"),
     ("cdn_loop_detected", "filter_response"),
     ("invalid_cdn_loop_header", "filter_response"),
     ("rejecting_because_detection_failed", "filter_response"),
     ("admin_filter_response", "filter_response"),
     ("file_server_not_found", "filter_response"),
-    ("header_mutation_x", "filter_response"),
     ("a2a_filter_x", "filter_response"),
     ("mcp_filter_x", "filter_response"),
     ("ai_protocol_manager_x", "filter_response"),
     ("dynamic_module_x", "filter_response"),
     ("proto_api_scrubber_x", "filter_response"),
     ("grpc_bridge_content_type_wrong", "filter_response"),
-    ("header_mutation_failed", "filter_response"),
+    ("header_mutation_set_headers_failed", "external_processing_error"),
+    ("Invalid_attempt_to_modify_a", "external_processing_error"),
     ("a2a_filter_reject", "filter_response"),
     ("mcp_filter_reject", "filter_response"),
     ("ai_protocol_manager_reject", "filter_response"),
@@ -236,17 +235,15 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("cache_no_cluster", "cluster_not_found"),
     ("dynamic_forward_proxy_cluster_is_gone", "cluster_not_found"),
     ("sub_cluster_warming_timeout", "cluster_not_found"),
-    ("on_demand_cluster_missing", "cluster_not_found"),
-    ("on_demand_cluster_timeout", "cluster_not_found"),
     ("maintenance_mode", "maintenance_mode"),
     ("no_healthy_upstream", "no_healthy_upstream"),
-    ("original_dst_host_invalid", "no_healthy_upstream"),
     ("dns_resolution_failure{cares_norecords}", "dns_failure"),
     ("dns_resolution_failure{cares_norecords:Domain_name_not_found}", "dns_failure"),
     ("drop_overload", "load_shed"),
     ("unconditional_drop_overload", "load_shed"),
     ("upstream_reset_before_response_started{overflow}", "upstream_overflow"),
     ("sub_cluster_overflow", "upstream_overflow"),
+    ("dns_cache_overflow", "upstream_overflow"),
     ("dynamic_forward_proxy_pending_request_overflow", "upstream_overflow"),
     ("upstream_reset_before_response_started{connection_timeout}", "connection_timeout"),
     ("upstream_reset_before_response_started{local_connection_failure}", "local_connection_failure"),
@@ -274,7 +271,6 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|1:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_verify_SAN_list:TLS_error_end}", "tls_san_mismatch"),
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|1:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_URI_SAN_peer_identity_mismatches,_expected_SANs:_a:TLS_error_end}", "tls_san_mismatch"),
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|1:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_SAN_match:TLS_error_end}", "tls_san_mismatch"),
-    ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|1:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_X509_verify_cert:_certificate_verification_error_at_depth_0:_Hostname_mismatch:TLS_error_end}", "tls_san_mismatch"),
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|268436526:SSL_routines:OPENSSL_internal:TLSV1_ALERT_PROTOCOL_VERSION:TLS_error_end}", "tls_alert_received"),
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS}", "tls_secret_missing"),
     ("upstream_reset_before_response_started{remote_connection_failure|TLS_error:|1:UNSUPPORTED_PROTOCOL:TLS_error_end}", "tls_protocol_mismatch"),
@@ -292,7 +288,8 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("upstream_reset_before_response_started{remote_reset}", "upstream_reset"),
     ("upstream_reset_before_response_started{remote_reset_(no_error)}", "upstream_reset"),
     ("upstream_reset_before_response_started{remote_error_with_CONNECT_request}", "upstream_reset"),
-    ("cache_upstream_reset", "upstream_reset"),
+    ("cache_upstream_reset", "response_incomplete"),
+    ("cache.aborted_body", "response_incomplete"),
     ("upstream_reset_before_response_started{remote_refused_stream_reset}", "stream_refused"),
     ("upstream_reset_before_response_started{protocol_error}", "protocol_error"),
     ("upstream_reset_after_response_started{protocol_error}", "response_incomplete"),
@@ -300,7 +297,8 @@ const DETAILS_CONTRACT: &[(&str, &str)] = &[
     ("upstream_reset_before_response_started{local_reset}", "local_reset"),
     ("upstream_reset_before_response_started{local_refused_stream_reset}", "local_reset"),
     ("upstream_reset_before_response_started{HTTP/1_premature_upstream_half_close}", "local_reset"),
-    ("upstream_reset_before_response_started{http1_premature_upstream_half_close}", "local_reset"),
+    ("upstream_reset_after_response_started{HTTP/1_premature_upstream_half_close}", "local_reset"),
+    ("upstream_reset_after_response_started{local_reset}", "response_incomplete"),
     ("response_payload_too_large", "response_too_large"),
     ("request_payload_exceeded_retry_buffer_limit", "retry_buffer_exceeded"),
     ("websocket_handshake_unsuccessful", "upgrade_refused"),
@@ -330,6 +328,25 @@ fn details_mean_what_the_contract_says_in_both_spellings() {
     }
 }
 
+#[test]
+fn a_response_that_was_cut_has_failed_whatever_its_status() {
+    assert_eq!(cause_of(&evidence("200 - max_duration_timeout")), "max_stream_duration");
+    assert_eq!(cause_of(&evidence("200 - cache_upstream_reset")), "response_incomplete");
+    assert_eq!(cause_of(&evidence("200 RFCF cache.aborted_body")), "response_incomplete");
+    assert_eq!(cause_of(&evidence("200 - websocket_handshake_unsuccessful")), "upgrade_refused");
+    assert_eq!(cause_of(&evidence("302 - oauth.missing_credentials")), "-");
+    assert_eq!(cause_of(&evidence("200 - health_check_cached")), "-");
+    assert_eq!(cause_of(&evidence("301 - direct_response")), "-");
+}
+
+#[test]
+fn a_grpc_call_that_goes_on_in_another_stream_has_not_failed() {
+    let redirected = |details| Evidence { grpc_status: Some(2), ..evidence(details) };
+    assert_eq!(cause_of(&redirected("302 - internal_redirect")), "-");
+    assert_eq!(cause_of(&redirected("503 - internal_redirect")), "application_error");
+    assert_eq!(cause_of(&redirected("302 - via_upstream")), "application_error");
+}
+
 /// Whole transport failure reasons as Envoy prints them, and the cause that the vocabulary gives them.
 #[rustfmt::skip]
 const TRANSPORT_CONTRACT: &[(&str, &str)] = &[
@@ -337,7 +354,6 @@ const TRANSPORT_CONTRACT: &[(&str, &str)] = &[
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: verify SAN list, expected SANs: [a], certificate SANs: [b]:TLS_error_end", "tls_san_mismatch"),
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: URI SAN peer identity mismatches, expected SANs: a:TLS_error_end", "tls_san_mismatch"),
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: SAN match:TLS_error_end", "tls_san_mismatch"),
-    ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: Hostname mismatch:TLS_error_end", "tls_san_mismatch"),
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate has expired:TLS_error_end", "tls_certificate_expired"),
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate is not yet valid:TLS_error_end", "tls_certificate_expired"),
     ("TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: X509_verify_cert: certificate verification error at depth 0: unable to get local issuer certificate:TLS_error_end", "tls_certificate_untrusted"),
