@@ -16,6 +16,7 @@ use failgate_lab::{envoyfilter, workspace};
 use failgate_verdict::details::{DETAILS, Meaning};
 use failgate_verdict::flags::Flags;
 use failgate_verdict::settings::Settings;
+use failgate_verdict::terms::Gate;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -155,10 +156,17 @@ fn the_filters_of_the_envoyfilter_know_what_the_judge_knows() {
     let expressions = in_the_envoyfilter("expression");
     let told = |what: &str| expressions.iter().any(|it| it.as_str().unwrap().contains(what));
 
-    let upstreams = DETAILS.iter().filter(|row| row.meaning == Meaning::Upstreams);
-    let upstreams: Vec<_> = upstreams.map(|row| format!("'{}'", row.pattern.text())).collect();
-    let upstreams = format!("!(response.code_details in [{}])", upstreams.join(", "));
-    assert!(told(&upstreams), "{upstreams} is not in {expressions:#?}");
+    let listed = |of: fn(&Meaning) -> bool| {
+        let rows = DETAILS.iter().filter(|row| of(&row.meaning));
+        let texts: Vec<_> = rows.map(|row| format!("'{}'", row.pattern.text())).collect();
+        format!("response.code_details in [{}]", texts.join(", "))
+    };
+    let upstreams = listed(|it| matches!(it, Meaning::Upstreams | Meaning::Replaced));
+    assert!(told(&format!("!({upstreams})")), "{upstreams} is not in {expressions:#?}");
+    // Resets have a flag each.
+    let cut =
+        listed(|it| matches!(it, Meaning::Cause(cause) if cause.row().gate == Gate::Response));
+    assert!(told(&format!("&& {cut}")), "{cut} is not in {expressions:#?}");
 
     let parsed = |text: &str| Flags::parse(text).unwrap().0;
     let harmless = ["DI", "RFCF", "DI,RFCF"].map(|text| parsed(text).to_string()).join(", ");

@@ -88,7 +88,7 @@ impl Pair {
         );
         let trailers = json!({ "http_protocol_options": { "enable_trailers": true } });
         let http = with(http(&[everything_to("far")], &[]), trailers);
-        let listener = site.listener(LISTENER, http);
+        let listener = site.patched(site.listener(LISTENER, http))?;
         let near = Proxy::start(
             play.zoo.envoy(),
             &bootstrap("client", &[listener], &[over_quic]),
