@@ -192,7 +192,7 @@ Examples:
   kubectl logs -l app=reviews -c istio-proxy --prefix --tail=-1 | failgate report -o reviews.html
   failgate report --since 2h --gate connect -o - access.log > connect.html
 
-The page is one file that loads nothing from anywhere and works with JavaScript off, but for the search.
+The page is one file that loads nothing. With JavaScript off it lacks only the search.
 Every failure is counted; the table of records is bounded, and says what it leaves out.
 Exits with 2 when an input could not be read to its end.";
 
