@@ -16,7 +16,7 @@ use failgate_lab::{envoyfilter, workspace};
 use failgate_verdict::details::{DETAILS, Meaning};
 use failgate_verdict::flags::Flags;
 use failgate_verdict::settings::Settings;
-use failgate_verdict::terms::Gate;
+use failgate_verdict::terms::{GRPC_STATUSES, Gate};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
@@ -175,28 +175,9 @@ fn the_filters_of_the_envoyfilter_know_what_the_judge_knows() {
     let left = ["DC", "DI,DC", "DR", "DI,DR"].map(|text| parsed(text).to_string()).join(", ");
     assert!(told(&format!("response.flags in [{left}])")), "{left}: {expressions:#?}");
 
-    let names = [
-        "OK",
-        "CANCELED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
     let criteria = Settings::default().criteria();
     let failures: Value =
-        criteria.grpc_failures().map(|status| names[usize::try_from(status).unwrap()]).collect();
+        criteria.grpc_failures().map(|it| GRPC_STATUSES[usize::try_from(it).unwrap()]).collect();
     assert!(in_the_envoyfilter("statuses").contains(&failures), "{failures}");
 }
 

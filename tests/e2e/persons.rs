@@ -7,6 +7,7 @@ use failgate_lab::config::{access_log_on_stdout, cluster};
 use failgate_lab::hop::{Extras, Hop, Mount, PATIENCE};
 use failgate_lab::otlp::{self, Receiver};
 use failgate_lab::{Error, Result};
+use failgate_verdict::record::EXTRA_FIELDS;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -27,15 +28,6 @@ const SECRET: &str = "hunter2-tr0ub4dor";
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 const SPAN: &str = "eee19b7ec3c1b174";
-
-const FIELDS: [&str; 6] = [
-    "path",
-    "authority",
-    "user_agent",
-    "downstream_remote_address",
-    "requested_server_name",
-    "trace",
-];
 
 /// A hop with all that a record can go to, and what it has said everywhere.
 struct Everywhere {
@@ -132,7 +124,7 @@ fn nothing(rig: &Rig) -> Result<()> {
 }
 
 fn named(rig: &Rig) -> Result<()> {
-    let everywhere = Everywhere::start(rig, json!({ "fields": FIELDS }))?;
+    let everywhere = Everywhere::start(rig, json!({ "fields": EXTRA_FIELDS }))?;
     let request = secretive("told").header("user-agent", "curl/8");
     let (record, all) = everywhere.said(&request, "told")?;
     lacks(&all, &[SECRET, "token"])?;
@@ -153,7 +145,7 @@ fn named(rig: &Rig) -> Result<()> {
 }
 
 fn bounded(rig: &Rig) -> Result<()> {
-    let everywhere = Everywhere::start(rig, json!({ "fields": FIELDS }))?;
+    let everywhere = Everywhere::start(rig, json!({ "fields": EXTRA_FIELDS }))?;
     let long = "é\"\\{}".repeat(2_000);
     let request = Request::get(format!("/denied/{}", "a".repeat(5_000)))
         .header("x-request-id", "long")

@@ -10,7 +10,7 @@ use failgate_verdict::field::{FIELDS, index};
 use failgate_verdict::flags::Flags;
 use failgate_verdict::judge::Criteria;
 use failgate_verdict::record::{Facts, Record};
-use failgate_verdict::terms::Direction;
+use failgate_verdict::terms::{Direction, GRPC_STATUSES};
 
 use super::time::nanoseconds;
 
@@ -247,31 +247,12 @@ fn without_suffix(cluster: &str) -> &str {
     if cluster.contains('|') { cluster.trim_end_matches(';') } else { cluster }
 }
 
-/// The gRPC statuses by their numbers, spelled as `%GRPC_STATUS%` does: `source/common/grpc/common.cc`.
-const GRPC_STATUSES: [&str; 17] = [
-    "OK",
-    "Canceled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
-
-/// The number of a gRPC status, also of `DEADLINE_EXCEEDED` and the other spelling of `CANCELLED`.
+/// The number of a gRPC status: `DEADLINE_EXCEEDED`, or as `%GRPC_STATUS%` spells it (`source/common/grpc/common.cc`)
+/// `DeadlineExceeded`, and `Canceled` with one l.
 fn grpc_status(name: &str) -> Option<u32> {
-    let name = name.replace('_', "");
-    let name = if name.eq_ignore_ascii_case("cancelled") { "Canceled" } else { &name };
-    let found = (0..).zip(GRPC_STATUSES).find(|(_, status)| status.eq_ignore_ascii_case(name));
+    let folded = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    let own = folded(name);
+    let own = if own == "CANCELED" { "CANCELLED" } else { &own };
+    let found = (0..).zip(GRPC_STATUSES).find(|(_, status)| folded(status) == own);
     found.map(|(number, _)| number)
 }
