@@ -184,11 +184,16 @@ pub fn is_upstreams(details: &str) -> bool {
     matches!(meaning(details), Some(Meaning::Upstreams | Meaning::Replaced))
 }
 
-/// Do the details say that the response is the upstream's or the route's own, and that all of it went out?
+/// What filters say of a reply that was asked for: to a preflight, to a health check that passes.
+const ASKED_FOR: [Pattern; 2] = [Is("cors_response"), Starts("health_check_ok")];
+
+/// Do the details say that the response is the upstream's, the route's own or one that a filter was asked for, and
+/// that all of it went out?
 #[must_use]
 pub fn is_whole(details: &str) -> bool {
     is_upstreams(details)
         || meaning(details) == Some(Meaning::Cause(const { cause("direct_response") }))
+        || ASKED_FOR.iter().any(|pattern| pattern.matches(details))
 }
 
 /// Do the details say that no whole response came, whatever status it began with? Not all that does sets a flag.
@@ -292,6 +297,24 @@ mod tests {
             let details =
                 alloc::format!("upstream_reset_before_response_started{{{}}}", row.pattern.text());
             assert_eq!(Reset::parse(&details).row().unwrap().pattern, row.pattern);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_whole_and_what_was_refused_is_not() {
+        for details in
+            ["via_upstream", "direct_response", "cors_response", "health_check_ok_cluster_healthy"]
+        {
+            assert!(is_whole(details) && !is_cut(details), "{details}");
+        }
+        for details in [
+            "health_check_failed",
+            "fault_filter_abort",
+            "max_duration_timeout",
+            "",
+            "new_in_envoy",
+        ] {
+            assert!(!is_whole(details), "{details}");
         }
     }
 
