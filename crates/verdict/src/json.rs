@@ -1,7 +1,6 @@
 //! JSON: a text as a value, with the place of what is wrong in it, and how a text is quoted.
 //!
-//! `serde_json` would do both, but its reading alone is a tenth of the module, and what it writes from derived
-//! types as much again.
+//! `serde_json` would do both, and was an eighth of the module.
 
 use alloc::borrow::Cow;
 use alloc::format;
