@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use failgate_cli::{causes, configuration};
+use failgate_lab::module::MOST_RAW_BYTES;
 use failgate_lab::zoo::versions;
 use failgate_lab::{records, workspace};
 use failgate_verdict::cause::Cause;
@@ -173,6 +174,16 @@ fn the_causes_are_those_of_the_tables() {
 fn the_versions_are_those_of_the_scenarios() {
     let written = versions::document();
     assert!(read("docs/versions.md") == written, "docs/versions.md is not fresh: cargo xtask docs");
+}
+
+/// A ConfigMap holds the module in base64: four characters for three bytes.
+#[test]
+fn the_largest_size_of_the_module_is_that_of_the_build() {
+    let text = read("docs/access-logger.md").replace('\n', " ");
+    let most = MOST_RAW_BYTES / 1024;
+    assert!(text.contains(&format!("never more than {most} KiB")), "{most} KiB");
+    let most = MOST_RAW_BYTES.div_ceil(3) * 4 / 1024;
+    assert!(text.contains(&format!("never more than {most} of the 1 MiB")), "{most} KiB");
 }
 
 /// Nothing in the project points at the machine that it was made on.

@@ -15,7 +15,6 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::filter_state::documented;
-use crate::storm::resident;
 use crate::{Rig, test};
 
 #[rustfmt::skip]
@@ -390,9 +389,9 @@ fn killed(rig: &Rig) -> Result<()> {
     load(200)?;
     exporting.collector.die();
     load(1_000)?;
-    let warm = resident(&exporting.hop)?;
+    let warm = exporting.hop.proxy.resident_kilobytes()?;
     load(2_000)?;
-    let grown = resident(&exporting.hop)?;
+    let grown = exporting.hop.proxy.resident_kilobytes()?;
     expect(grown * 4 < warm * 5, format!("{warm} kB grew to {grown} kB"))?;
     // Two workers hold as much as they may; all the rest is counted, and so far nothing has failed.
     let [sent, failed, dropped] = exporting.counts()?;

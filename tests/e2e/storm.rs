@@ -1,6 +1,5 @@
 //! A storm of failures: what is written is bounded, all is counted, and nothing else happens.
 
-use std::fs;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,10 +48,10 @@ fn weather(hop: &Hop, workers: u64) -> Result<()> {
     let mut asked = Asked::default();
     fail(hop, WARM, &mut asked)?;
     counted(hop, &asked)?;
-    let warm = resident(hop)?;
+    let warm = hop.proxy.resident_kilobytes()?;
     fail(hop, FAILURES - WARM, &mut asked)?;
     counted(hop, &asked)?;
-    let grown = resident(hop)?;
+    let grown = hop.proxy.resident_kilobytes()?;
     // What a bucket gains goes on for as long as there are failures, however long this machine takes.
     let seconds = began.elapsed().as_secs() + 1;
     let written = records(hop, &asked)?.len() as u64;
@@ -140,15 +139,6 @@ fn counter(hop: &Hop, name: &str) -> Result<u64> {
     let page = hop.proxy.admin("/stats?filter=failgate")?;
     let lines = page.lines().filter(|line| line.contains(name));
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
-}
-
-/// How much memory Envoy holds, in kB.
-pub fn resident(hop: &Hop) -> Result<u64> {
-    let path = format!("/proc/{}/status", hop.proxy.pid());
-    let status = fs::read_to_string(&path).map_err(|error| Error::new(path.clone(), error))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    number.ok_or_else(|| Error::new(path, status))
 }
 
 fn last_lines(hop: &Hop) -> String {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_start;
+mod bench_traffic;
 mod demo;
 mod demo_mesh;
 mod docs;
@@ -37,7 +38,8 @@ cargo xtask e2e [--smoke] [--envoy VERSION]... [FILTER]
 cargo xtask docs                    write docs/causes.md and docs/versions.md, the table of
                                     docs/configuration.md and schema/configuration.v1.json from the tables
 cargo xtask bench inspect           measure how fast the command line reads a log, beside jq
-cargo xtask bench start             measure what the module costs a proxy that starts, by its workers";
+cargo xtask bench start             measure what the module costs a proxy that starts, by its workers
+cargo xtask bench traffic           measure what the module costs Envoy for each request, in each mount";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write().map(|()| true),
         ["bench", "inspect"] => bench::inspect(),
         ["bench", "start"] => bench_start::run().map(|()| true),
+        ["bench", "traffic"] => bench_traffic::run().map(|()| true),
         ["e2e", options @ ..] => e2e::run(options),
         ["record"] => record(records::WORLDS),
         ["record", world @ ("one-hop" | "mesh" | "zoo" | "mount")] => record(&[world]),

@@ -3,9 +3,11 @@
 //! The guard is a shell that waits on a pipe which only this process holds: the pipe ends when this
 //! process does, however it does, and the guard then kills the program.
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Doing as _, Error, Result};
 
 /// A program and its guard.
 #[derive(Debug)]
@@ -40,6 +42,29 @@ impl Process {
         self.program.id()
     }
 
+    /// The time that those of its threads which still run have had a processor.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        let folder = format!("/proc/{}/task", self.id());
+        let threads = fs::read_dir(&folder).doing(|| format!("reading {folder}"))?;
+        let mut nanoseconds = 0;
+        for thread in threads.flatten() {
+            let path = thread.path().join("schedstat").display().to_string();
+            let text = read(&path)?;
+            let first = text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
+            nanoseconds += first.ok_or_else(|| Error::new(path, text))?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// How much memory it holds, in kB.
+    pub(crate) fn resident_kilobytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.id());
+        let status = read(&path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        number.ok_or_else(|| Error::new(path, status))
+    }
+
     /// How it ended, when it has.
     pub(crate) fn exited(&mut self) -> Option<String> {
         match self.program.try_wait() {
@@ -58,6 +83,10 @@ impl Process {
         }
         self.guard = None;
     }
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(path).doing(|| format!("reading {path}"))
 }
 
 impl Drop for Process {

@@ -137,6 +137,22 @@ impl Proxy {
         self.process.id()
     }
 
+    /// The time that Envoy's threads have had a processor.
+    ///
+    /// # Errors
+    /// When Envoy has ended, or this is not Linux.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        self.process.cpu_time()
+    }
+
+    /// How much memory Envoy holds, in kB.
+    ///
+    /// # Errors
+    /// As [`Proxy::cpu_time`].
+    pub fn resident_kilobytes(&self) -> Result<u64> {
+        self.process.resident_kilobytes()
+    }
+
     /// The port of the admin interface.
     #[must_use]
     pub fn admin_port(&self) -> u16 {
