@@ -4,13 +4,14 @@
 
 use super::*;
 use crate::cause::CAUSES;
-use crate::details::{DETAILS, RESETS};
+use crate::details::{DETAILS, RESETS, ResetReason};
 use crate::evidence::Hop;
 use crate::flags::FLAGS;
 use crate::text::Pattern;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Debug;
 
 /// Cause, gate, side, delivered, error.
 #[rustfmt::skip]
@@ -409,27 +410,42 @@ fn spellings(text: &str) -> [String; 2] {
     [text.replace(' ', "_"), text.replace('_', " ")]
 }
 
-/// A row that is never the first to match could be wrong, or dead, and nobody would know.
-fn every_row_is_the_first_to_match_a_text(rows: &[Pattern], texts: &[&str]) {
-    for row in rows {
-        let first = |text: &str| rows.iter().find(|row| row.matches(text)) == Some(row);
-        let reached = |text: &&str| spellings(text).iter().all(|text| first(text));
-        assert!(texts.iter().any(reached), "{row:?}");
+/// Every row decides some text of the contract, in both spellings: without it the next row that matches, or none,
+/// would say something else. Any other row is dead, or says again what the next one says.
+fn every_row_is_needed<M: Debug + PartialEq>(rows: &[(Pattern, M)], texts: &[&str]) {
+    let decisive = |text: &str| {
+        let mut matching = rows.iter().enumerate().filter(|(_, (row, _))| row.matches(text));
+        let (index, (_, meaning)) = matching.next()?;
+        matching.next().is_none_or(|(_, (_, next))| next != meaning).then_some(index)
+    };
+    let needed = |text: &&str| {
+        let [first, second] = spellings(text).map(|text| decisive(&text));
+        first.filter(|_| first == second)
+    };
+    let needed: Vec<usize> = texts.iter().filter_map(needed).collect();
+    for (index, row) in rows.iter().enumerate() {
+        assert!(needed.contains(&index), "{row:?}");
     }
 }
 
 #[test]
-fn every_row_is_reached_by_the_contract_in_both_spellings() {
+fn without_any_one_row_the_contract_is_broken_in_both_spellings() {
     let texts = |contract: &[(&'static str, _)]| contract.iter().map(|(text, _)| *text).collect();
     let details: Vec<&str> = texts(DETAILS_CONTRACT);
     let reasons: Vec<&str> = details.iter().map(|details| Reset::parse(details).reason).collect();
-    let every = every_row_is_the_first_to_match_a_text;
-    every(&DETAILS.iter().map(|row| row.pattern).collect::<Vec<_>>(), &details);
-    every(&RESETS.iter().map(|row| row.pattern).collect::<Vec<_>>(), &reasons);
-    let patterns: Vec<_> = transport::TRANSPORT.iter().map(|row| row.pattern).collect();
-    every(&patterns, &texts(TRANSPORT_CONTRACT));
-    let patterns: Vec<_> = termination::TERMINATION.iter().map(|row| row.pattern).collect();
-    every(&patterns, &texts(TERMINATION_CONTRACT));
+    let rows: Vec<_> = DETAILS.iter().map(|row| (row.pattern, row.meaning)).collect();
+    every_row_is_needed(&rows, &details);
+    let says = |row: &ResetReason| (row.cause, row.connecting, row.answered);
+    let rows: Vec<_> = RESETS.iter().map(|row| (row.pattern, says(row))).collect();
+    every_row_is_needed(&rows, &reasons);
+    let rows: Vec<_> = transport::TRANSPORT.iter().map(|row| (row.pattern, row.cause)).collect();
+    every_row_is_needed(&rows, &texts(TRANSPORT_CONTRACT));
+    let rows: Vec<_> =
+        termination::TERMINATION.iter().map(|row| (row.pattern, row.cause)).collect();
+    every_row_is_needed(&rows, &texts(TERMINATION_CONTRACT));
+    let flags: Vec<&str> = FLAGS_CONTRACT.iter().map(|(short, ..)| *short).collect();
+    let rows: Vec<_> = FLAGS.iter().map(|row| (Pattern::Is(row.short), row.bit)).collect();
+    every_row_is_needed(&rows, &flags);
 }
 
 /// Short and long name, and the cause that the flag alone means.
