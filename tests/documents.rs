@@ -12,7 +12,7 @@ use std::path::Path;
 
 use failgate_cli::{causes, configuration};
 use failgate_lab::module::MOST_RAW_BYTES;
-use failgate_lab::zoo::versions;
+use failgate_lab::versions;
 use failgate_lab::{records, workspace};
 use failgate_verdict::cause::Cause;
 use failgate_verdict::keys::KEYS;

@@ -11,6 +11,7 @@ use failgate_lab::config::{access_log_on_stdout, cluster};
 use failgate_lab::hop::{Extras, Hop, Mount, PATIENCE};
 use failgate_lab::otlp::{self, Behaviour, Log, Receiver};
 use failgate_lab::{Error, Result, wait_until, workspace};
+use failgate_verdict::export::LONGEST_WAIT;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -277,7 +278,7 @@ fn bad_days() -> Vec<(Behaviour, &'static str)> {
         (status(503, Some(DATE.to_owned())), "503"),
         (Behaviour::Babble, "50"),
         (Behaviour::CutShort, "no answer"),
-        (Behaviour::Late(Duration::from_secs(2)), "504"),
+        (Behaviour::Late(Duration::from_secs(60)), "504"),
     ]
 }
 
@@ -295,7 +296,7 @@ fn tried_again(rig: &Rig) -> Result<()> {
 
 fn a_bad_day(rig: &Rig, (behaviour, says): &(Behaviour, &str)) -> Result<()> {
     let doing = |error: Error| Error::new(format!("{behaviour:?}"), error);
-    let exporting = Exporting::start(rig, json!({ "timeout": "500ms" }), json!({}))?;
+    let exporting = Exporting::start(rig, json!({ "timeout": "2s" }), json!({}))?;
     let dated = || Behaviour::Status(503, Some(otlp::http_date(Duration::from_secs(3))));
     let has_date = *behaviour == Behaviour::Status(503, Some(DATE.to_owned()));
     exporting.collector.behave(if has_date { dated() } else { behaviour.clone() });
@@ -368,7 +369,7 @@ fn in_part(rig: &Rig) -> Result<()> {
 
 fn killed(rig: &Rig) -> Result<()> {
     const QUEUE: u64 = 50;
-    let settings = json!({ "maxQueue": QUEUE, "maxBatch": 20, "timeout": "1s" });
+    let settings = json!({ "maxQueue": QUEUE, "maxBatch": 20 });
     let mut extras = Extras::default();
     extras.options.concurrency = 2;
     let quiet = json!({ "log": { "enabled": false } });
@@ -402,7 +403,9 @@ fn killed(rig: &Rig) -> Result<()> {
     exporting.collector.revive()?;
     let all =
         || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 3_200);
-    wait_until(PATIENCE, "what was held to be sent", all)?;
+    // The longer this machine took so far, the longer is the wait that each worker is in the middle of.
+    let patience = PATIENCE + Duration::from_nanos(LONGEST_WAIT);
+    wait_until(patience, "what was held to be sent", all)?;
     load(100)?;
     let all =
         || exporting.counts().is_ok_and(|[sent, failed, dropped]| sent + failed + dropped == 3_300);

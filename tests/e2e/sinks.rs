@@ -6,6 +6,7 @@ use failgate_cli::format;
 use failgate_lab::config::{access_log_on_stdout, cluster, http2, typed, with};
 use failgate_lab::hop::{Extras, Hop, Mount, PATIENCE};
 use failgate_lab::otlp::{self, Encoding, Log, Receiver};
+use failgate_lab::versions::OTLP_OVER_HTTP;
 use failgate_lab::{Error, Result};
 use libtest_mimic::Trial;
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use crate::{Rig, test, yaml};
 
 #[rustfmt::skip]
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
-    trials.push(test(rig, "envoys_opentelemetry_access_log_has_the_verdict_over_http", over_http));
+    trials.push(test(rig, OTLP_OVER_HTTP.name, over_http).with_ignored_flag(!OTLP_OVER_HTTP.is_for(&rig.envoy)));
     trials.push(test(rig, "envoys_opentelemetry_access_log_has_the_verdict_over_grpc", over_grpc));
     trials.push(test(rig, "the_example_of_a_meshconfig_is_our_format_with_the_verdict_and_runs", meshconfig));
     trials.push(test(rig, "the_expression_of_the_example_of_a_telemetry_is_the_gate", telemetry));
@@ -80,13 +81,8 @@ fn over_http(rig: &Rig) -> Result<()> {
     let receiver = Receiver::start()?;
     let documented: Value = serde_saphyr::from_str(&documented("yaml")?)
         .map_err(|error| Error::new("reading the page on access logs", error))?;
-    let hop = hop(rig, documented["access_log"][0].clone(), &receiver, json!({}));
-    if rig.envoy.version.starts_with("1.36.") {
-        // It knows gRPC only, and must say so.
-        let refused = hop.err().map(|error| error.to_string()).unwrap_or_default();
-        return expect(refused.contains("http_service"), "Envoy 1.36", refused);
-    }
-    let logs = received(&hop?, &receiver, Encoding::Protobuf)?;
+    let hop = hop(rig, documented["access_log"][0].clone(), &receiver, json!({}))?;
+    let logs = received(&hop, &receiver, Encoding::Protobuf)?;
     expect(
         logs[0].body == "GET 503 UF,URX" || logs[0].body == "GET 503 URX,UF",
         "the body",

@@ -1,8 +1,7 @@
 //! `cargo xtask docs`: the documents that are written from the tables.
 
 use failgate_cli::{causes, configuration};
-use failgate_lab::zoo::versions;
-use failgate_lab::{Error, Result, records, workspace};
+use failgate_lab::{Error, Result, records, versions, workspace};
 
 /// Writes `docs/causes.md` and `docs/versions.md`, the table in `docs/configuration.md`, and the schema of the
 /// configuration.

@@ -32,6 +32,7 @@ pub mod records;
 pub mod scenario;
 mod streams;
 mod tasks;
+pub mod versions;
 mod wire;
 pub mod zoo;
 

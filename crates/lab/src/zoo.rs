@@ -20,7 +20,6 @@ mod quic;
 mod request;
 mod site;
 mod upstream;
-pub mod versions;
 mod whole;
 
 use serde_json::{Value, json};
@@ -36,7 +35,7 @@ use crate::streams::{self, Names};
 use crate::{Doing as _, Error, PATIENCE, Result};
 
 use self::far::Far;
-pub use self::play::{Before, Scenario, Since};
+pub use self::play::Scenario;
 use self::site::{Parts, Peers, Site};
 
 /// The listener whose routes lead to the clusters that fail.

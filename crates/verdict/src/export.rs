@@ -16,6 +16,8 @@ const SECOND: u64 = 1_000_000_000;
 /// The first wait before a batch is tried again; each wait is twice the one before, up to 32 times this.
 const FIRST_WAIT: u64 = SECOND;
 const DOUBLINGS: u32 = 5;
+/// The longest wait, nanoseconds, where the collector asks for none.
+pub const LONGEST_WAIT: u64 = FIRST_WAIT << DOUBLINGS;
 /// The longest wait that is, by `Retry-After`.
 const LONGEST_ASKED: u64 = 300 * SECOND;
 

@@ -11,6 +11,7 @@ use super::sidecar::{
 use crate::client::{Leave, Request};
 use crate::envoy::Envoy;
 use crate::grpc::Call;
+use crate::versions::{Before, NO_DIRECTION};
 use crate::{Doing as _, Error, PATIENCE, Result, wait_until};
 
 /// Something that happens.
@@ -19,8 +20,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// The causes of the records that it leads to, in order: none for a success.
     pub causes: &'static [&'static str],
-    /// The first version that comes to the usual records; those of older Envoys are in `NAME@VERSION.json`.
-    before: Option<&'static str>,
+    /// What older Envoys come to instead.
+    before: Option<Before>,
     play: fn(&Play<'_>) -> Result<Scene>,
 }
 
@@ -28,24 +29,29 @@ pub struct Scenario {
 pub(super) type Scene = Vec<TcpStream>;
 
 impl Scenario {
-    /// The scenario, with other records before that version.
-    const fn before(self, version: &'static str) -> Self {
-        Self { before: Some(version), ..self }
+    /// The scenario, with other records of the same causes before that version.
+    const fn before(self, version: &'static str, what: &'static str) -> Self {
+        Self { before: Some(Before { version, causes: self.causes, what }), ..self }
+    }
+
+    /// What older Envoys come to instead.
+    pub fn before_versions(&self) -> impl Iterator<Item = &Before> {
+        self.before.iter()
     }
 
     /// What its file is called on this version.
     #[must_use]
     pub fn file(&self, envoy: &Envoy) -> String {
-        match self.before.filter(|version| !envoy.is_since(version)) {
-            Some(version) => format!("{}@{version}", self.name),
+        match self.before.filter(|before| !envoy.is_since(before.version)) {
+            Some(before) => before.file(self.name),
             None => self.name.to_owned(),
         }
     }
 
     /// What its files are called, on whatever version.
     pub fn files(&self) -> impl Iterator<Item = String> {
-        let older = self.before.map(|version| format!("{}@{version}", self.name));
-        [self.name.to_owned()].into_iter().chain(older)
+        let before = self.before_versions().map(|before| before.file(self.name));
+        [self.name.to_owned()].into_iter().chain(before)
     }
 
     /// Lets it happen, whatever the module makes of it.
@@ -144,6 +150,9 @@ fn expect<T: PartialEq + std::fmt::Debug>(expected: T, found: T) -> Result<Scene
     Err(Error::new("reading an answer", format!("expected {expected:?}, got {found:?}")))
 }
 
+const PLAIN_TEXT: &str =
+    "tls_inspector leaves no transport failure reason where it meets plain text";
+
 /// Every kind of failure.
 #[rustfmt::skip] // One scenario, one paragraph.
 pub const FAILURES: &[Scenario] = &[
@@ -218,20 +227,20 @@ pub const FAILURES: &[Scenario] = &[
     scenario("a_tcp_connection_that_is_passed_through_enters_when_it_fails", &["connection_refused"], |play| {
         let refused = format!("127.0.0.1:{}", play.mounted.refused.port());
         Ok(vec![play.say("virtualOutbound", &refused, "hello")?])
-    }).before("1.37"), // tls_inspector leaves no reason where it meets plain text
+    }).before("1.37", PLAIN_TEXT),
     scenario("a_connection_into_the_black_hole_enters_once", &["egress_blocked"], |play| {
         Ok(vec![play.say("virtualOutbound", "10.244.0.9:15001", "hello")?])
     }),
 
     scenario("plain_text_where_mtls_is_required_enters_once", &["filter_chain_not_found"], |play| {
         play.inward(STRICT, "/", 0)
-    }).before("1.38"), // a connection without a filter chain does not know its listener's direction
+    }).before("1.38", NO_DIRECTION),
     scenario("a_caller_without_a_certificate_enters_once", &["downstream_tls_error"], |play| {
         play.over_tls(WITHOUT_CERTIFICATE, 0)
-    }).before("1.37"), // the reason does not say in words what was required
+    }).before("1.37", "the transport failure reason of a missing certificate does not say in words what was required"),
     scenario("a_connection_that_a_policy_denies_enters_once", &["connection_denied"], |play| {
         Ok(vec![play.say("virtualInbound", DENIED, "hello")?])
-    }).before("1.37"), // tls_inspector leaves no reason where it meets plain text
+    }).before("1.37", PLAIN_TEXT),
 ];
 
 /// Every kind of success.

@@ -4,9 +4,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::play::{Scenario, Since, scenario, since};
+use super::play::{Scenario, scenario};
 use super::site::{Parts, Site, filter, to_the_server};
 use crate::config::{typed, with};
+use crate::versions::{Since, since};
 use crate::{Doing as _, Result};
 
 pub(super) const MCP: Since = since("1.37", "the filter mcp");

@@ -8,6 +8,7 @@ use super::site::{Parts, Site};
 use crate::Result;
 use crate::certs::{Authority, TRUST_DOMAIN};
 use crate::config::{cluster, extension, http, listener, tcp_proxy, with};
+use crate::versions::NO_DIRECTION;
 
 const TLS: &str = "extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 
@@ -88,7 +89,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     }),
     scenario("a_connection_that_matches_no_filter_chain_is_closed", &["filter_chain_not_found"], |play| {
         play.say("no-chain", b"hello", "cause", "filter_chain_not_found")
-    }).before("1.38", &["filter_chain_not_found"], "a connection without a filter chain has no direction"),
+    }).before("1.38", &["filter_chain_not_found"], NO_DIRECTION),
     scenario("a_connection_may_be_denied_by_a_policy", &["connection_denied"], |play| {
         play.say("denied", b"hello", "cause", "connection_denied")
     }),

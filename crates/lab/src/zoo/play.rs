@@ -9,6 +9,7 @@ use super::{DOOR, Zoo};
 use crate::client::Request;
 use crate::envoy::Envoy;
 use crate::streams;
+use crate::versions::{Before, Since};
 use crate::{Doing as _, Error, PATIENCE, Result, wait_until};
 
 /// A way to fail.
@@ -22,31 +23,6 @@ pub struct Scenario {
     /// What older Envoys come to instead, the oldest first.
     before: [Option<Before>; 2],
     play: fn(&mut Play<'_>) -> Result<()>,
-}
-
-/// What Envoy has had from a version on.
-#[derive(Clone, Copy, Debug)]
-pub struct Since {
-    /// The first version that has it, such as `1.38`.
-    pub version: &'static str,
-    /// What it is.
-    pub what: &'static str,
-}
-
-/// Other records of older Envoys, which are on file as `NAME@VERSION.json`.
-#[derive(Clone, Copy, Debug)]
-pub struct Before {
-    /// The first version that comes to the usual records.
-    pub version: &'static str,
-    /// The causes of the older Envoys' records, in order.
-    pub causes: &'static [&'static str],
-    /// What the older Envoys do.
-    pub what: &'static str,
-}
-
-/// What Envoy has had from a version on.
-pub(super) const fn since(version: &'static str, what: &'static str) -> Since {
-    Since { version, what }
 }
 
 /// A row of a group's scenarios.
@@ -122,12 +98,6 @@ impl Scenario {
             Asked::Found(record) => Ok(Some(record)),
         });
         records.filter_map(Result::transpose).collect()
-    }
-}
-
-impl Before {
-    fn file(&self, name: &str) -> String {
-        format!("{name}@{}", self.version)
     }
 }
 

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::frames;
-use super::play::{Scenario, Since, scenario, since};
+use super::play::{Scenario, scenario};
 use super::site::{Parts, Site, filter, to_the_server};
 use crate::Result;
 use crate::config::{http, with};
+use crate::versions::{Since, since};
 
 const COOKIES: Since = since("1.38", "a limit for the cookies of a request");
 

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::play::Since;
 use super::{DOOR, frames};
 use crate::client::Leave;
 use crate::config::{cluster, extension, http, http2, listener, route, with};
@@ -15,6 +14,7 @@ use crate::envoyfilter::{Context, Patches};
 use crate::mock::Mock;
 use crate::peers::{BlackHole, RawServer, Refused};
 use crate::streams;
+use crate::versions::Since;
 use crate::{Doing as _, Error, Result};
 
 /// The servers, by the names that records call them.
