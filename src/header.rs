@@ -6,7 +6,9 @@
 
 use alloc::boxed::Box;
 
+use failgate_verdict::details::is_upstreams;
 use failgate_verdict::field::attribute;
+use failgate_verdict::flags::Flags;
 use failgate_verdict::judge::Criteria;
 use failgate_verdict::proxy_status::{Claim, member, sift};
 use failgate_verdict::settings;
@@ -46,6 +48,13 @@ impl Header {
         let is_there = headers.first(&self.name).is_some();
         if self.mode == Mode::Off || !(is_there || head.is_error()) {
             return passed;
+        }
+        if !is_there && head.is_refusal() {
+            // Most are the server's own, which nobody is told of.
+            let details = details().filter(|details| is_upstreams(details));
+            if let Some(details) = details {
+                return Passed { details: Some((Flags::default(), details)), ..passed };
+            }
         }
         let direction = direction();
         let claim = if is_there { self.take(headers, direction) } else { None };

@@ -1,8 +1,8 @@
 //! What the proxy knows of a stream: when its response headers pass, and when it has ended.
 //!
 //! A stream that did not fail costs at most three calls into the proxy: the response headers in one piece,
-//! either the gRPC status or the request's content type, and then the details. Only a stream that may have
-//! failed is read further, and nothing is read twice.
+//! either the gRPC status or the request's content type, and then the details; the flags too where a server's
+//! status is 400 to 499. Only a stream that may have failed is read further, and nothing is read twice.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -36,6 +36,12 @@ impl Head {
         let is_grpc = headers.first("content-type").is_some_and(is_grpc);
         let grpc_status = headers.first("grpc-status").filter(|_| is_grpc).and_then(number);
         Self { status: headers.first(":status").and_then(number), is_grpc, grpc_status }
+    }
+
+    /// Is it a status of 400 to 499? A server's own is no failure, this proxy's is one.
+    pub fn is_refusal(&self) -> bool {
+        self.status.is_some_and(|status| (400..500).contains(&status))
+            && self.grpc_status.is_none_or(|status| status == 0)
     }
 
     /// Has the request failed, or may it have, as far as the headers tell?
@@ -192,6 +198,9 @@ pub fn ended(passed: Option<Passed>) -> Option<Ended> {
         Passed { head, chosen: None, details: None, claim: None }
     });
     let grpc = Grpc::of(passed.head);
+    if passed.head.is_refusal() && passed.claim.is_none() && grpc.succeeded() {
+        return refused(grpc, passed);
+    }
     let answered = !passed.head.is_error() && grpc.succeeded();
     // Only the details tell of a response that was cut without a flag. Where they say that it is the upstream's
     // or the route's own, no flag says otherwise, but for one of retries that ended in a redirect.
@@ -203,6 +212,16 @@ pub fn ended(passed: Option<Passed>) -> Option<Ended> {
     let succeeded = answered
         && flags.without(Flags::HARMLESS).is_empty()
         && !details.as_deref().is_some_and(details::is_cut);
+    (!succeeded).then(|| read(flags, grpc, passed, details))
+}
+
+/// Reads a refusal that has ended, further only if it may be this proxy's. `None` when it is the server's.
+fn refused(grpc: Grpc, passed: Passed) -> Option<Ended> {
+    let flags = flags();
+    let before = passed.details.as_ref().filter(|(before, _)| *before == flags);
+    let details = before.map(|(_, details)| details.clone()).or_else(details);
+    let is_servers = details.as_deref().is_none_or(details::is_upstreams);
+    let succeeded = is_servers && flags.without(Flags::HARMLESS).is_empty();
     (!succeeded).then(|| read(flags, grpc, passed, details))
 }
 

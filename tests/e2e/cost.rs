@@ -10,11 +10,17 @@ use crate::{Rig, test};
 
 /// Calls into the proxy for a stream that did not fail.
 const SUCCESS: usize = 3;
+/// Calls into the proxy for a server's own status of 400 to 499, which did not fail either.
+const REFUSAL: usize = 4;
 /// Calls into the proxy for a stream that failed.
 const FAILURE: usize = 24;
 
 pub fn add(rig: &Arc<Rig>, trials: &mut Vec<Trial>) {
-    trials.push(test(rig, "a_success_costs_at_most_three_calls_into_the_proxy", success));
+    trials.push(test(
+        rig,
+        "a_success_costs_at_most_three_calls_into_the_proxy_and_a_servers_refusal_four",
+        success,
+    ));
     trials.push(test(rig, "a_failure_costs_at_most_twenty_four_calls_into_the_proxy", failure));
     trials.push(test(rig, "named_facts_cost_two_calls_more_and_a_success_none", named));
 }
@@ -65,6 +71,7 @@ fn success(rig: &Rig) -> Result<()> {
         let hop = traced(rig, mount, "")?;
         at_most(SUCCESS, &calls(&hop, "plain", "/status/200", &[])?, "a plain success")?;
         at_most(SUCCESS, &calls(&hop, "redirect", "/status/302", &[])?, "a redirect")?;
+        at_most(REFUSAL, &calls(&hop, "refusal", "/status/404", &[])?, "a 404 of the server")?;
         let content_type = [("content-type", "application/grpc")];
         at_most(SUCCESS, &calls(&hop, "grpc", grpc, &content_type)?, "a gRPC success")?;
     }
