@@ -6,11 +6,11 @@ use super::DOOR;
 use super::play::{Scenario, scenario};
 use super::site::Parts;
 use super::upstream::tls;
-use crate::Result;
 use crate::certs::{Authority, Certificate, Name, TRUST_DOMAIN, Validity};
 use crate::config::{bootstrap, cluster, extension, http, http_with, listener, with};
 use crate::envoy::Envoy;
 use crate::proxy::{Options, Proxy};
+use crate::{Error, Result};
 
 /// The peer, and the authority that the zoo trusts.
 #[derive(Debug)]
@@ -20,13 +20,14 @@ pub(super) struct Far {
 }
 
 /// What the peers are called.
-const PEERS: [&str; 7] = [
+const PEERS: [&str; 8] = [
     "stranger",
     "expired",
     "too-early",
     "other-name",
     "other-identity",
     "wants-a-certificate",
+    "wants-a-certificate-later",
     "not-before-tls-1-3",
 ];
 
@@ -39,6 +40,12 @@ impl Far {
         let own = name("zoo");
         let sound = || authority.issue(&own, Validity::Now);
         let trusted = json!({ "trusted_ca": { "inline_string": authority.root() } });
+        // Before TLS 1.3 a client hears of the refusal before its connection is ready, since then only behind it.
+        let wanting = |name: &str, version: &str| {
+            let common = with(versions(version, version), json!({ "validation_context": trusted }));
+            let listener = near(name, &sound()?, common);
+            Ok::<_, Error>(with_context(listener, json!({ "require_client_certificate": true })))
+        };
         let listeners = [
             near("stranger", &stranger.issue(&own, Validity::Now)?, json!({})),
             near("expired", &authority.issue(&own, Validity::Expired)?, json!({})),
@@ -50,15 +57,8 @@ impl Far {
                     .issue(&[Name::Uri(format!("spiffe://{TRUST_DOMAIN}/a"))], Validity::Now)?,
                 json!({}),
             ),
-            // Before TLS 1.3 a client hears of the refusal before its connection is ready.
-            with_context(
-                near(
-                    "wants-a-certificate",
-                    &sound()?,
-                    with(versions("TLSv1_2", "TLSv1_2"), json!({ "validation_context": trusted })),
-                ),
-                json!({ "require_client_certificate": true }),
-            ),
+            wanting("wants-a-certificate", "TLSv1_2")?,
+            wanting("wants-a-certificate-later", "TLSv1_3")?,
             near("not-before-tls-1-3", &sound()?, versions("TLSv1_3", "TLSv1_3")),
         ];
         let proxy = Proxy::start(envoy, &bootstrap("far", &listeners, &[]), &Options::default())?;
@@ -107,11 +107,12 @@ impl Far {
         way("other-identity", "other-identity", by_identity)?;
         way("other-name", "other-name", context(named("DNS", "zoo.example"), json!({})))?;
         way("other-uri", "other-name", context(named("URI", "spiffe://zoo"), json!({})))?;
-        way(
-            "not-before-tls-1-3",
-            "not-before-tls-1-3",
-            context(trusted.clone(), versions("TLSv1_2", "TLSv1_2")),
-        )
+        for (peer, version) in
+            [("not-before-tls-1-3", "TLSv1_2"), ("wants-a-certificate-later", "TLSv1_3")]
+        {
+            way(peer, peer, context(trusted.clone(), versions(version, version)))?;
+        }
+        Ok(())
     }
 }
 
@@ -171,5 +172,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         play.get("/other-identity").header("host", "zoo.example").send(port).map(drop)
     }).before("1.40", &[], "the SPIFFE validator does not look whether the peer is the host that was called"),
     scenario("a_client_without_a_certificate_is_told_so", &["tls_alert_received"], |play| play.ask("/wants-a-certificate")),
+    scenario("since_tls_1_3_a_client_without_a_certificate_is_cut_off", &["connection_terminated"], |play| play.ask("/wants-a-certificate-later")),
     scenario("a_client_of_an_older_tls_is_told_so", &["tls_alert_received"], |play| play.ask("/not-before-tls-1-3")),
 ];
