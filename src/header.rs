@@ -49,12 +49,10 @@ impl Header {
         if self.mode == Mode::Off || !(is_there || head.is_error()) {
             return passed;
         }
-        if !is_there && head.is_refusal() {
-            // Most are the server's own, which nobody is told of.
-            let details = details().filter(|details| is_upstreams(details));
-            if let Some(details) = details {
-                return Passed { details: Some((Flags::default(), details)), ..passed };
-            }
+        // Most refusals are the server's own, which nobody is told of.
+        let known = if !is_there && head.is_refusal() { details() } else { None };
+        if known.as_deref().is_some_and(is_upstreams) {
+            return Passed { details: known.map(|known| (Flags::default(), known)), ..passed };
         }
         let direction = direction();
         let claim = if is_there { self.take(headers, direction) } else { None };
@@ -64,7 +62,7 @@ impl Header {
         let flags = flags();
         let chosen = Chosen::read(direction, flags);
         let tells = self.tells(direction);
-        let details = if tells { details() } else { None };
+        let details = if tells { known.or_else(details) } else { known };
         if tells {
             let (details, claim) = (details.as_deref(), claim.as_ref());
             self.tell(&Response { head, flags, details, chosen: &chosen, claim }, criteria, proxy);

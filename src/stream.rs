@@ -107,6 +107,13 @@ pub struct Passed {
     pub claim: Option<Box<Claim>>,
 }
 
+impl Passed {
+    /// The details that were learnt then, where they still hold with these flags.
+    fn kept(&mut self, flags: Flags) -> Option<String> {
+        self.details.take().filter(|(before, _)| *before == flags).map(|(_, details)| details)
+    }
+}
+
 /// The response code details as they are now.
 pub fn details() -> Option<String> {
     host::text(const { attribute("response_code_details") })
@@ -216,10 +223,9 @@ pub fn ended(passed: Option<Passed>) -> Option<Ended> {
 }
 
 /// Reads a refusal that has ended, further only if it may be this proxy's. `None` when it is the server's.
-fn refused(grpc: Grpc, passed: Passed) -> Option<Ended> {
+fn refused(grpc: Grpc, mut passed: Passed) -> Option<Ended> {
     let flags = flags();
-    let before = passed.details.as_ref().filter(|(before, _)| *before == flags);
-    let details = before.map(|(_, details)| details.clone()).or_else(details);
+    let details = passed.kept(flags).or_else(details);
     let is_servers = details.as_deref().is_none_or(details::is_upstreams);
     let succeeded = is_servers && flags.without(Flags::HARMLESS).is_empty();
     (!succeeded).then(|| read(flags, grpc, passed, details))
@@ -263,7 +269,7 @@ fn requested() -> bool {
     host::request_header("content-type").is_some_and(|value| is_grpc(&value))
 }
 
-fn read(flags: Flags, grpc: Grpc, passed: Passed, known: Option<String>) -> Ended {
+fn read(flags: Flags, grpc: Grpc, mut passed: Passed, known: Option<String>) -> Ended {
     let protocol = host::text(const { attribute("protocol") });
     // Every HTTP stream has a protocol, also one whose request could not be decoded. What ends a
     // connection is told of one that carried no stream.
@@ -271,6 +277,7 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed, known: Option<String>) -> Ende
     let connection = |name| if is_http { None } else { host::text(name) };
     let status = host::unsigned(const { attribute("response_code") });
     let request = host::request_headers();
+    let details = known.or_else(|| passed.kept(flags)).or_else(details);
     let chosen = passed.chosen.unwrap_or_else(|| Box::new(Chosen::read(direction(), flags)));
     let upstream = Upstream::read(&chosen);
     Ended {
@@ -278,12 +285,7 @@ fn read(flags: Flags, grpc: Grpc, passed: Passed, known: Option<String>) -> Ende
         flags,
         status: status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status != 0),
         grpc_status: grpc.status(&request),
-        details: known
-            .or_else(|| {
-                let passed = passed.details.filter(|(before, _)| *before == flags);
-                passed.map(|(_, details)| details)
-            })
-            .or_else(details),
+        details,
         termination: connection(const { attribute("connection_termination_details") }),
         upstream,
         downstream_transport: connection(
