@@ -139,15 +139,9 @@ pub struct Inspect {
     /// Go on reading as the files grow
     #[arg(long, conflicts_with = "join")]
     pub follow: bool,
-    /// Only failures at this gate; may be given several times
-    #[arg(long, value_name = "GATE", value_parser = gates())]
-    pub gate: Vec<Gate>,
-    /// Only failures of this cause; may be given several times
-    #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
-    pub cause: Vec<Cause>,
-    /// Only requests since then: a time (RFC 3339), a day, or that long ago (90s, 5m, 1h30m, 2d)
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    pub since: Option<u64>,
+    /// Which failures
+    #[command(flatten)]
+    pub which: Which,
     /// Put the lines of one request id from several proxies together
     #[arg(long)]
     pub join: bool,
@@ -160,6 +154,20 @@ pub struct Inspect {
     /// When to use colours; NO_COLOR switches them off too
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+}
+
+/// Which failures are asked for.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// Only failures at this gate; may be given several times
+    #[arg(long, value_name = "GATE", value_parser = gates())]
+    pub gate: Vec<Gate>,
+    /// Only failures of this cause; may be given several times
+    #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
+    pub cause: Vec<Cause>,
+    /// Only requests since then: a time (RFC 3339), a day, or that long ago (90s, 5m, 1h30m, 2d)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<u64>,
 }
 
 /// How failures are shown.
@@ -206,15 +214,9 @@ pub struct Report {
     /// Where to write the page; `-` is standard output
     #[arg(long, short, value_name = "FILE", default_value = "report.html")]
     pub output: PathBuf,
-    /// Only failures at this gate; may be given several times
-    #[arg(long, value_name = "GATE", value_parser = gates())]
-    pub gate: Vec<Gate>,
-    /// Only failures of this cause; may be given several times
-    #[arg(long, value_name = "CAUSE", value_parser = causes(), hide_possible_values = true)]
-    pub cause: Vec<Cause>,
-    /// Only requests since then: a time (RFC 3339), or that long ago (90s, 5m, 2h, 1d)
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    pub since: Option<u64>,
+    /// Which failures
+    #[command(flatten)]
+    pub which: Which,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -384,8 +386,8 @@ mod tests {
             let Command::Inspect(options) = Arguments::parse_from(arguments).command else {
                 panic!("{arguments:?}")
             };
-            assert_eq!(options.cause, [Cause::named(row.name).unwrap()]);
-            assert_eq!(options.gate, [row.gate]);
+            assert_eq!(options.which.cause, [Cause::named(row.name).unwrap()]);
+            assert_eq!(options.which.gate, [row.gate]);
         }
     }
 }

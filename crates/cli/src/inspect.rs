@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use failgate_verdict::{Cause, Record};
 use serde::Serialize;
 
-use crate::args::{Inspect, Show};
+use crate::args::{Inspect, Show, Which};
 use crate::screen::{Style, count};
 use join::{Hop, Stories, Story};
 use judging::{Failure, Judging, Told};
@@ -259,7 +259,7 @@ impl<'a, W: Write> Inspection<'a, W> {
     }
 
     fn is_wanted(&self, cause: Cause) -> bool {
-        let Inspect { gate, cause: causes, .. } = self.options;
+        let Which { gate, cause: causes, .. } = &self.options.which;
         (gate.is_empty() || gate.contains(&cause.row().gate))
             && (causes.is_empty() || causes.contains(&cause))
     }

@@ -34,9 +34,7 @@ pub fn run(options: &Report) -> io::Result<u8> {
     }
     let reading = Inspect {
         files: options.files.clone(),
-        gate: options.gate.clone(),
-        cause: options.cause.clone(),
-        since: options.since,
+        which: options.which.clone(),
         ..Inspect::default()
     };
     let tally = RefCell::new(Tally::default());
@@ -77,8 +75,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 
 /// What was asked for, where that is less than everything.
 fn chosen(options: &Report) -> Vec<String> {
-    let gates = options.gate.iter().map(|gate| format!("--gate {gate}"));
-    let causes = options.cause.iter().map(|cause| format!("--cause {cause}"));
-    let since = options.since.map(|since| format!("--since {}", rfc_3339(since)));
+    let gates = options.which.gate.iter().map(|gate| format!("--gate {gate}"));
+    let causes = options.which.cause.iter().map(|cause| format!("--cause {cause}"));
+    let since = options.which.since.map(|since| format!("--since {}", rfc_3339(since)));
     gates.chain(causes).chain(since).collect()
 }

@@ -47,7 +47,7 @@ impl Judging {
         Self {
             criteria: Criteria::default(),
             keys: Keys::default(),
-            since: options.since,
+            since: options.which.since,
             successes: options.join,
         }
     }
