@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::terms::{GRPC_STATUSES, Side};
 use crate::text::split_once;
 
-/// The name of the event, and of the instrumentation scope.
+/// The name of the event.
 pub const EVENT: &str = "failgate.failure";
 
 /// The beginning of an export request: who speaks, up to the list of log records. `proxy` is the name of the
