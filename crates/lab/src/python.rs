@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::module::exclusive;
-use crate::program::run;
+use crate::program::{run, take_place};
 use crate::{Doing as _, Result, workspace};
 
 /// A Python that has pip: the machine's, else one made with venv below `target/`. `advice` is what a
@@ -51,11 +51,7 @@ pub(crate) fn packages(name: &str, packages: &[&str], progress: &dyn Fn(&str)) -
     let what = format!("{} ({advice})", doing());
     run(command.args(install).arg("--target").arg(&fresh).args(packages), &what)?;
     fs::write(fresh.join("versions"), packages.join("\n")).doing(doing)?;
-    // What is there is another version or somebody's leftover; rename needs the name to be free.
-    if installed.exists() {
-        fs::remove_dir_all(&installed).doing(doing)?;
-    }
-    fs::rename(&fresh, &installed).doing(doing)?;
+    take_place(&fresh, &installed).doing(doing)?;
     Ok(installed)
 }
 
